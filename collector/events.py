@@ -1,0 +1,272 @@
+"""Each fact worth a log line or a metric, named once. Log, metrics, status page and tests use these names.
+
+An event is emitted where the fact arises, through an `Emit` that `service.py` passes down. What
+listens is `web.metrics` (counts it) and `logs` (writes it); nothing that emits knows who listens.
+Values are numbers and encoded names, never bytes from a file and never a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from collector.model import LossReason
+
+Level = Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`name` is the event's name in the log; `level` how loud it is."""
+
+    name: ClassVar[str]
+    level: ClassVar[Level] = "info"
+
+
+Emit = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorStarted(Event):
+    name: ClassVar[str] = "collector_started"
+    volume: str
+    shard: int
+    path: str
+    layout: str
+    watch: str
+    watch_reason: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorStopped(Event):
+    name: ClassVar[str] = "collector_stopped"
+    volume: str
+    shard: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorFailed(Event):
+    name: ClassVar[str] = "collector_failed"
+    level: ClassVar[Level] = "error"
+    volume: str
+    shard: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShardOpened(Event):
+    name: ClassVar[str] = "shard_opened"
+    volume: str
+    shard: int
+    sequence: int
+    epoch: int
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFenced(Event):
+    name: ClassVar[str] = "shard_fenced"
+    level: ClassVar[Level] = "error"
+    volume: str
+    shard: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreUnconditional(Event):
+    """The destination ignores create-only puts, so that a second collector could overwrite records."""
+
+    name: ClassVar[str] = "store_unconditional"
+    level: ClassVar[Level] = "warning"
+    to: str
+    weakens: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRebuilt(Event):
+    name: ClassVar[str] = "checkpoint_rebuilt"
+    volume: str
+    shard: int
+    records: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectCompleted(Event):
+    """An object that an earlier collector had claimed and not put was put."""
+
+    name: ClassVar[str] = "object_completed"
+    volume: str
+    shard: int
+    sequence: int
+    object_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordVoided(Event):
+    name: ClassVar[str] = "record_voided"
+    level: ClassVar[Level] = "warning"
+    volume: str
+    shard: int
+    sequence: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFound(Event):
+    name: ClassVar[str] = "source_found"
+    level: ClassVar[Level] = "debug"
+    volume: str
+    source: str
+    matched: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EntrySkipped(Event):
+    """Something that is no regular file or directory, or that is too deep: never followed, counted."""
+
+    name: ClassVar[str] = "entry_skipped"
+    level: ClassVar[Level] = "debug"
+    volume: str
+    source: str
+    path: str
+    why: Literal["symlink", "special", "depth"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileRenamed(Event):
+    name: ClassVar[str] = "file_renamed"
+    level: ClassVar[Level] = "debug"
+    volume: str
+    source: str
+    path: str
+    to_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileReplaced(Event):
+    """A path has a new content: truncated, replaced, or created again. A new generation begins."""
+
+    name: ClassVar[str] = "file_replaced"
+    volume: str
+    source: str
+    path: str
+    generation: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class BytesLost(Event):
+    name: ClassVar[str] = "bytes_lost"
+    level: ClassVar[Level] = "warning"
+    volume: str
+    source: str
+    path: str
+    generation: int
+    start: int
+    end: int
+    reason: LossReason
+
+
+@dataclass(frozen=True, slots=True)
+class FileUnreadable(Event):
+    name: ClassVar[str] = "file_unreadable"
+    level: ClassVar[Level] = "warning"
+    volume: str
+    source: str
+    path: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeUnreadable(Event):
+    name: ClassVar[str] = "volume_unreadable"
+    level: ClassVar[Level] = "error"
+    volume: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScanDone(Event):
+    name: ClassVar[str] = "scan_done"
+    level: ClassVar[Level] = "debug"
+    volume: str
+    shard: int
+    seconds: float
+    sources: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCommitted(Event):
+    name: ClassVar[str] = "batch_committed"
+    volume: str
+    shard: int
+    sequence: int
+    object_key: str
+    rows: int
+    bytes: int
+    object_bytes: int
+    files: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LinesRepaired(Event):
+    """Rows whose bytes were no UTF-8: their exact bytes stand in `raw`."""
+
+    name: ClassVar[str] = "lines_repaired"
+    level: ClassVar[Level] = "debug"
+    volume: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptWritten(Event):
+    name: ClassVar[str] = "receipt_written"
+    volume: str
+    source: str
+    revision: int
+    finished_by: str
+    files: int
+    bytes: int
+    lines: int
+    lost_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationFailing(Event):
+    name: ClassVar[str] = "destination_failing"
+    level: ClassVar[Level] = "warning"
+    to: str
+    error: str
+    attempt: int
+    next_try_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationRecovered(Event):
+    name: ClassVar[str] = "destination_recovered"
+    to: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class WatchLimited(Event):
+    """Notification is not available for all directories; polling serves the rest."""
+
+    name: ClassVar[str] = "watch_limited"
+    level: ClassVar[Level] = "warning"
+    volume: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class HttpUnavailable(Event):
+    name: ClassVar[str] = "http_unavailable"
+    level: ClassVar[Level] = "warning"
+    address: str
+    error: str

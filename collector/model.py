@@ -1,0 +1,304 @@
+"""The nouns that travel between the rooms: frozen, complete values. Nothing here does I/O.
+
+Names of sources and files are *encoded* wherever they stand in these values: bytes that are not
+UTF-8, control characters and `%` are percent-encoded (see `intake.layout.encode_name`), so each is
+printable, valid UTF-8, and can be turned back into the name on disk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+FORMAT = 1
+"""Version of every record, receipt and checkpoint that this code writes."""
+
+ExportFormat = Literal["parquet", "ndjson", "raw"]
+Compression = Literal["zstd", "gzip", "none"]
+LossReason = Literal["deleted", "truncated", "unreadable", "void"]
+FinishedBy = Literal["tombstone", "phase", "exit", "idle", "complete"]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whose lines these are: what the directory names of one file say.
+
+    `source` is the encoded source directory below the volume, "." for files in the root.
+    `matched` is false where the layout did not match; then all metadata is None.
+    `fields` are further layout fields (uid, index, restart, the user's own) in layout order.
+    """
+
+    source: str
+    matched: bool = False
+    namespace: str | None = None
+    job: str | None = None
+    pod: str | None = None
+    container: str | None = None
+    pod_ip: str | None = None
+    node_ip: str | None = None
+    node: str | None = None
+    cronjob: str | None = None
+    scheduled_at: datetime | None = None
+    fields: tuple[tuple[str, str | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FileId:
+    """One content of one path: `source, path, generation` name it for ever.
+
+    `path` is the encoded file below the source, by its name at first sight.
+    """
+
+    source: str
+    path: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """By what a file is known again. Hashes are the first 32 hex digits of SHA-256.
+
+    `head_hash` is of the first `head_bytes` (at most 1 KiB, grows with the file); `tail_hash` of the
+    `tail_bytes` (at most 256) before the offset that this evidence was taken at. `prefix_sha256` is
+    the full SHA-256 of all data before that offset where it was at hand (not after a restart).
+    """
+
+    device: int
+    inode: int
+    head_bytes: int
+    head_hash: str
+    tail_bytes: int
+    tail_hash: str
+    prefix_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Bytes [start, end) of one file in one batch; whole rows, in order.
+
+    `rows` counts rows, `line_feeds` those that end in one. `sha256` is of the source bytes.
+    `reads` are (end offset, microseconds since the epoch): the span was read in these steps, each
+    framed on its own and observed at that time, so that the same rows can be made again.
+    `origin` is an index into the record's `origins`. `name` is the encoded name at the time.
+    """
+
+    path: str
+    generation: int
+    origin: int
+    start: int
+    end: int
+    rows: int
+    line_feeds: int
+    sha256: str
+    reads: tuple[tuple[int, int], ...]
+    name: str
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Bytes [start, end) that were there and could not be collected."""
+
+    source: str
+    path: str
+    generation: int
+    start: int
+    end: int
+    reason: LossReason
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who writes a shard's records. `instance` is random for each start of a process."""
+
+    instance: str
+    host: str
+    pid: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSettings:
+    """What the rows of a batch depend on besides the bytes: to make the same object again."""
+
+    layout: str
+    format: ExportFormat
+    compression: Compression
+    max_line_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRecord:
+    """A collector took the shard: from this number on, only records of `epoch` may follow."""
+
+    volume: str
+    shard: int
+    sequence: int
+    epoch: int
+    owner: Owner
+    opened_at: datetime
+    kind: Literal["open"] = "open"
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """A batch was claimed; the object under `object_key` exists or will. Written before the object."""
+
+    volume: str
+    shard: int
+    sequence: int
+    epoch: int
+    instance: str
+    sealed_at: datetime
+    object_key: str
+    object_bytes: int
+    rows: int
+    bytes: int
+    settings: BatchSettings
+    origins: tuple[Origin, ...]
+    spans: tuple[Span, ...]
+    losses: tuple[Loss, ...] = ()
+    kind: Literal["batch"] = "batch"
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class VoidRecord:
+    """Bytes are gone: those of the batch record `voids`, whose object never came, or (None) others."""
+
+    volume: str
+    shard: int
+    sequence: int
+    epoch: int
+    instance: str
+    voided_at: datetime
+    voids: int | None
+    losses: tuple[Loss, ...]
+    kind: Literal["void"] = "void"
+    format: int = FORMAT
+
+
+CommitRecord = OpenRecord | BatchRecord | VoidRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptFile:
+    """One file of a receipt. `bytes` is its length without holes; `lines` its line feeds, and one
+    more for an unterminated end. `sha256` is of its data in order, holes left out; None where the
+    file vanished before it could be hashed whole (its spans' hashes stand in the batch records).
+    `holes` are [start, end).
+    """
+
+    path: str
+    generation: int
+    bytes: int
+    lines: int
+    sha256: str | None
+    holes: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptLoss:
+    path: str
+    generation: int
+    start: int
+    end: int
+    reason: LossReason
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof that a source is complete: what it held, where that is now, and what was lost."""
+
+    namespace: str | None
+    job: str | None
+    pod: str | None
+    volume: str
+    source: str
+    revision: int
+    finished_by: FinishedBy
+    tombstone: str | None
+    files: tuple[ReceiptFile, ...]
+    objects: tuple[str, ...]
+    losses: tuple[ReceiptLoss, ...]
+    first_observed_at: datetime | None
+    last_observed_at: datetime | None
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class FileCheckpoint:
+    """How far one file is committed.
+
+    Everything before `offset` is in the destination, or in `holes`, or lost. `bytes`, `line_feeds`
+    count what was committed. `terminated` is false while the last committed byte is no line feed.
+    `name` is the encoded name it was last seen under.
+    """
+
+    file: FileId
+    name: str
+    offset: int
+    bytes: int
+    line_feeds: int
+    terminated: bool
+    evidence: Evidence
+    holes: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCheckpoint:
+    """What is known of one source besides its files.
+
+    `revision` is that of the last receipt, 0 before the first; `receipted_bytes` what it covered.
+    `retired` sources are gone from the volume; `generation_floor` is where the generations of a
+    new directory of the same name start, so that no row's key is ever used twice.
+    """
+
+    source: str
+    origin: Origin
+    objects: tuple[str, ...] = ()
+    losses: tuple[Loss, ...] = ()
+    first_observed_at: datetime | None = None
+    last_observed_at: datetime | None = None
+    revision: int = 0
+    finished_by: FinishedBy | None = None
+    tombstone: str | None = None
+    retired: bool = False
+    generation_floor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ShardStatus:
+    """What one shard does now: for `/api/status`, `/readyz`, metrics and `joblog status`.
+
+    `ready` is false, with a `reason` in words, while the volume or the destination cannot be used.
+    `backlog_bytes` were seen on the volume and are not yet committed.
+    """
+
+    volume: str
+    shard: int
+    path: str
+    to: str
+    state: Literal["starting", "collecting", "draining", "stopped", "failed"]
+    ready: bool
+    reason: str
+    watch: str
+    watch_reason: str
+    epoch: int
+    sequence: int
+    sources: int
+    sources_unmatched: int
+    sources_finished: int
+    files: int
+    open_files: int
+    backlog_bytes: int
+    batch_rows: int
+    batch_bytes: int
+    committed_rows: int
+    committed_bytes: int
+    lost_bytes: dict[str, int]
+    last_commit_at: datetime | None
+    last_scan_at: datetime | None
+    last_scan_seconds: float

@@ -1,0 +1,116 @@
+"""Commit records and receipts as they stand in the export: their keys and their JSON.
+
+The formats are described in `docs/export-format.md`. A record of a newer format version, or one
+that is damaged, is refused with its key; nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Annotated, TypeVar
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from collector.errors import ExportDamaged
+from collector.model import (
+    FORMAT,
+    BatchRecord,
+    BatchSettings,
+    CommitRecord,
+    OpenRecord,
+    Receipt,
+    VoidRecord,
+)
+
+T = TypeVar("T")
+
+COMMITS = "_joblog/commits/"
+RECEIPTS = "_joblog/receipts/"
+DATA = "data/"
+SEQUENCE_DIGITS = 12
+SHARD_DIGITS = 3
+LONGEST_SOURCE_BYTES = 180
+
+_record: TypeAdapter[CommitRecord] = TypeAdapter(
+    Annotated[OpenRecord | BatchRecord | VoidRecord, Field(discriminator="kind")]
+)
+_receipt: TypeAdapter[Receipt] = TypeAdapter(Receipt)
+
+
+def commits_prefix(volume: str, shard: int) -> str:
+    return f"{COMMITS}{volume}/{shard:0{SHARD_DIGITS}d}/"
+
+
+def record_key(volume: str, shard: int, sequence: int) -> str:
+    return f"{commits_prefix(volume, shard)}{sequence:0{SEQUENCE_DIGITS}d}.json"
+
+
+def object_key(volume: str, shard: int, sequence: int, sealed_at: datetime, settings: BatchSettings) -> str:
+    """The key of a batch's object: `date` and `hour` are those of the sealing, in UTC."""
+    at = sealed_at.astimezone(UTC)
+    name = f"{volume}-{shard:0{SHARD_DIGITS}d}-{sequence:0{SEQUENCE_DIGITS}d}"
+    return f"{DATA}date={at:%Y-%m-%d}/hour={at:%H}/{name}{object_suffix(settings)}"
+
+
+def object_suffix(settings: BatchSettings) -> str:
+    if settings.format == "parquet":
+        return ".parquet"
+    stem = ".ndjson" if settings.format == "ndjson" else ".log"
+    return stem + {"zstd": ".zst", "gzip": ".gz", "none": ""}[settings.compression]
+
+
+def receipt_key(namespace: str | None, source: str, volume: str, revision: int) -> str:
+    """`source` may hold "/" (layouts of several levels): it is one component here, so "/" is `%2F`."""
+    return f"{receipt_prefix(namespace, source, volume)}{revision}.json"
+
+
+def receipt_prefix(namespace: str | None, source: str, volume: str) -> str:
+    """What the keys of all revisions of one source's receipt start with."""
+    return f"{RECEIPTS}{namespace or '_'}/{_component(source)}.{volume}."
+
+
+def _component(source: str) -> str:
+    """One path component for a source: at most 180 bytes, because file systems end names at 255."""
+    flat = source.replace("/", "%2F")
+    if len(flat.encode()) <= LONGEST_SOURCE_BYTES:
+        return flat
+    digest = hashlib.sha256(source.encode()).hexdigest()[:16]
+    return flat.encode()[:160].decode(errors="ignore") + "~" + digest
+
+
+def encode_record(record: CommitRecord) -> bytes:
+    return _record.dump_json(record)
+
+
+def decode_record(body: bytes, key: str) -> CommitRecord:
+    """Raises ExportDamaged for what is no record of a known format."""
+    return _decode(_record, body, key)
+
+
+def encode_receipt(receipt: Receipt) -> bytes:
+    return _receipt.dump_json(receipt, indent=1)
+
+
+def decode_receipt(body: bytes, key: str) -> Receipt:
+    """Raises ExportDamaged for what is no receipt of a known format."""
+    return _decode(_receipt, body, key)
+
+
+def _decode(adapter: TypeAdapter[T], body: bytes, key: str) -> T:
+    try:
+        loose = from_json(body)
+        version = loose.get("format") if isinstance(loose, dict) else None
+        if isinstance(version, int) and version > FORMAT:
+            raise ExportDamaged(
+                f"{key}: format {version} is newer than this joblog knows ({FORMAT})",
+                hint="use a newer joblog",
+            )
+        return adapter.validate_python(loose)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ExportDamaged(f"{key}: not a valid record: {place}: {first['msg']}") from None
+    except ValueError as error:
+        raise ExportDamaged(f"{key}: not valid JSON: {error}") from None

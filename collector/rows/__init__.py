@@ -1,0 +1,1 @@
+"""Lines → columns: metadata, schema, batches, encodings."""

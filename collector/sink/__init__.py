@@ -1,0 +1,1 @@
+"""Columns → durable: stores, the commit protocol, shipping."""
