@@ -1,7 +1,7 @@
 """The nouns that travel between the rooms: frozen, complete values. Nothing here does I/O.
 
 Names of sources and files are *encoded* wherever they stand in these values: bytes that are not
-UTF-8, control characters and `%` are percent-encoded (see `intake.layout.encode_name`), so each is
+UTF-8, control characters and `%` are percent-encoded (see `intake.names.encode_name`), so each is
 printable, valid UTF-8, and can be turned back into the name on disk.
 """
 
@@ -9,7 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 FORMAT = 1
 """Version of every record, receipt and checkpoint that this code writes."""
@@ -81,6 +85,7 @@ class Span:
     `reads` are (end offset, microseconds since the epoch): the span was read in these steps, each
     framed on its own and observed at that time, so that the same rows can be made again.
     `origin` is an index into the record's `origins`. `name` is the encoded name at the time.
+    `terminated` says that the last row ends in a line feed.
     """
 
     path: str
@@ -93,6 +98,41 @@ class Span:
     sha256: str
     reads: tuple[tuple[int, int], ...]
     name: str
+    evidence: Evidence
+    terminated: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lines:
+    """The rows that framing found in an arena, in arena order; positions are into the arena.
+
+    `starts`, `ends` (int64, exclusive, without the line feed) and `eol` have one element a row;
+    `row_counts` and `consumed` (bytes that became rows, line feeds included) one a read.
+    """
+
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    eol: NDArray[np.bool_]
+    row_counts: NDArray[np.int64]
+    consumed: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """What one read of one file added to the batch: bytes [start, end) of it, which lie at `at` in the arena.
+
+    `evidence` is as of `end`. `rows` may be 0 only where `end == start`.
+    """
+
+    file: FileId
+    name: str
+    origin: Origin
+    at: int
+    start: int
+    end: int
+    rows: int
+    line_feeds: int
+    terminated: bool
     evidence: Evidence
 
 
@@ -166,7 +206,10 @@ class BatchRecord:
 
 @dataclass(frozen=True, slots=True)
 class VoidRecord:
-    """Bytes are gone: those of the batch record `voids`, whose object never came, or (None) others."""
+    """Bytes are gone: those of the batch record `voids`, whose object never came, or (None) others.
+
+    `partial` says that other spans of that batch are still there: its object comes without the lost ones.
+    """
 
     volume: str
     shard: int
@@ -176,6 +219,7 @@ class VoidRecord:
     voided_at: datetime
     voids: int | None
     losses: tuple[Loss, ...]
+    partial: bool = False
     kind: Literal["void"] = "void"
     format: int = FORMAT
 
@@ -251,7 +295,8 @@ class FileCheckpoint:
 class SourceCheckpoint:
     """What is known of one source besides its files.
 
-    `revision` is that of the last receipt, 0 before the first; `receipted_bytes` what it covered.
+    `revision` is that of the last receipt, 0 before the first. `finished_by` is None where bytes came
+    after that.
     `retired` sources are gone from the volume; `generation_floor` is where the generations of a
     new directory of the same name start, so that no row's key is ever used twice.
     """

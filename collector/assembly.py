@@ -1,0 +1,289 @@
+"""Puts one shard's parts together: what the loop turns, in the order in which each needs the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from collector.config import Config, VolumeConfig
+from collector.events import CollectorStarted, Emit, Event
+from collector.finish import Finisher
+from collector.intake.catalog import Catalog
+from collector.intake.discover import Discovery, SourceDir
+from collector.intake.globs import Selection
+from collector.intake.layout import Layout
+from collector.intake.names import decode_name
+from collector.intake.read import Reader
+from collector.intake.scan import Scanner
+from collector.intake.volume import Volume
+from collector.intake.watch import Watch, choose
+from collector.model import BatchSettings, Owner
+from collector.pipeline import Clock, Pipeline, Plan
+from collector.sink.ledger import Ledger
+from collector.sink.retry import RetryPolicy
+from collector.sink.store import Store
+from collector.state.checkpoint import Checkpoint
+from collector.state.folder import StateFolder
+from collector.takeover import Completion, parts_of, survey, take_over
+
+ONCE_PARTIAL_SECONDS = 5.0
+SETTLE_SECONDS = 10.0
+
+LARGEST_ARENA_BYTES = 16 << 20
+SMALLEST_ARENA_BYTES = 4 << 20
+ARENA_PART = 32
+"""An arena is this part of the memory limit, so that batches, encoder and uploads fit beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What one shard is to do."""
+
+    config: Config
+    volume: VolumeConfig
+    shard: int
+    memory_bytes: int
+    once: bool
+    complete: bool
+    owner: Owner
+    policy: RetryPolicy
+    clock: Clock
+    random: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the user may have got wrong, opened: the volume, what its names mean, the state folder."""
+
+    layout: Layout
+    volume: Volume
+    discovery: Discovery
+    folder: StateFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A shard that was taken over, ready to turn. `watch_kind` and `watch_reason` are for people."""
+
+    catalog: Catalog
+    reader: Reader
+    scanner: Scanner
+    finisher: Finisher
+    pipeline: Pipeline
+    watch_kind: str
+    watch_reason: str
+
+
+def open_ground(task: Task) -> Ground:
+    """Raises UsageError for a layout, pattern or volume that is wrong."""
+    wanted = task.volume
+    layout = Layout.parse(wanted.layout)
+    selection = Selection(wanted.include, wanted.exclude)
+    volume = Volume(wanted.path)
+    discovery = Discovery(
+        volume,
+        layout,
+        selection,
+        tombstone=wanted.tombstone,
+        shard=task.shard,
+        shards=task.config.shards,
+    )
+    return Ground(layout, volume, discovery, StateFolder(task.config.state, wanted.name, task.shard))
+
+
+class Assembly:
+    """Makes the parts of one shard. What has to be closed goes on `stack`, in the order of making."""
+
+    def __init__(
+        self,
+        task: Task,
+        ground: Ground,
+        store: Store,
+        *,
+        stack: ExitStack,
+        wake: Callable[[], None],
+        give_up: Callable[[], None],
+        emit: Emit,
+    ) -> None:
+        self._task = task
+        self._ground = ground
+        self._store = store
+        self._stack = stack
+        self._wake = wake
+        self._give_up = give_up
+        self._emit = emit
+
+    def has_work(self) -> bool:
+        """Whether a collector that takes the shard now would write anything. Writes nothing itself."""
+        task, now = self._task, self._task.clock.wall()
+        checkpoint, lacks_object = survey(self._ground.folder, self._ledger())
+        if lacks_object:
+            return True
+        catalog = self._catalog(checkpoint, _silent)
+        looked = self._scanner(catalog, None, _silent).scan(now, task.clock.monotonic())
+        finisher = self._finisher(catalog, checkpoint, _silent)
+        finishes = any(source.finish_by is None and finisher.reason(source, now) for source in looked)
+        return bool(finishes or catalog.queue.ready or catalog.losses or catalog.has_failures())
+
+    def parts(self) -> Parts:
+        """Takes the shard over. Raises JoblogError."""
+        task, ground = self._task, self._ground
+        pool = ThreadPoolExecutor(1, thread_name_prefix="joblog-encode")
+        self._stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+        ledger = self._ledger()
+        checkpoint = take_over(ground.folder, ledger, self._emit)
+        completion = Completion(
+            ground.volume,
+            ground.discovery,
+            ledger=ledger,
+            folder=ground.folder,
+            pool=pool,
+            emit=self._emit,
+        )
+        voided = completion.complete(checkpoint)
+        catalog = self._catalog(checkpoint, self._emit)
+        reader = self._reader()
+        self._stack.callback(reader.close)
+        kind, why, watch = self._watch()
+        scanner = self._scanner(catalog, watch, self._emit)
+        finisher = self._finisher(catalog, checkpoint, self._emit)
+        pipeline = Pipeline(
+            self._plan(),
+            scanner=scanner,
+            catalog=catalog,
+            reader=reader,
+            ledger=ledger,
+            checkpoint=checkpoint,
+            folder=ground.folder,
+            finisher=finisher,
+            pool=pool,
+            clock=task.clock,
+            wake=self._wake,
+            emit=self._emit,
+        )
+        self._stack.callback(pipeline.close)
+        # Last in, first out: whatever waits for the destination is told to give up before it is waited for.
+        self._stack.callback(self._give_up)
+        pipeline.count_losses(voided)
+        return Parts(catalog, reader, scanner, finisher, pipeline, kind, why)
+
+    def _ledger(self) -> Ledger:
+        task = self._task
+        return Ledger(
+            self._store,
+            volume=task.volume.name,
+            shard=task.shard,
+            owner=task.owner,
+            clock=lambda: datetime.fromtimestamp(task.clock.wall(), UTC),
+            emit=self._emit,
+        )
+
+    def _catalog(self, checkpoint: Checkpoint, emit: Emit) -> Catalog:
+        """The catalog as the checkpoint left it."""
+        task = self._task
+        patient = task.volume.partial_after_seconds
+        catalog = Catalog(
+            self._ground.volume,
+            task.volume.name,
+            self._ground.layout,
+            partial_after_seconds=min(patient, ONCE_PARTIAL_SECONDS) if task.once else patient,
+            settle_seconds=0.0 if task.once else SETTLE_SECONDS,
+            emit=emit,
+        )
+        now = task.clock.wall()
+        for known in checkpoint.sources.values():
+            catalog.floors[known.source] = known.generation_floor
+            if not known.retired:
+                directory = SourceDir(parts_of(known.source), flat=known.source == ".")
+                source = catalog.source(directory, now)
+                catalog.restore(source, checkpoint.files_of(known.source), decode_name)
+                source.finish_by, source.finished = known.finished_by, known.finished_by is not None
+        return catalog
+
+    def _reader(self) -> Reader:
+        task = self._task
+        arena_bytes = min(max(task.memory_bytes // ARENA_PART, SMALLEST_ARENA_BYTES), LARGEST_ARENA_BYTES)
+        return Reader(
+            self._ground.volume,
+            task.volume.name,
+            arena_bytes=max(arena_bytes, 2 * task.volume.max_line_bytes),
+            max_line_bytes=task.volume.max_line_bytes,
+            open_files=task.config.limits.open_files,
+            follow=not task.once,
+            emit=self._emit,
+        )
+
+    def _watch(self) -> tuple[str, str, Watch | None]:
+        """How the volume is watched, why so, and the watch where there is one."""
+        task, volume = self._task, self._task.volume
+        kind, why = choose(volume.path, volume.watch)
+        watch = None
+        if kind == "inotify" and not task.once:
+            watch = Watch(volume.path, volume.name, self._wake, self._emit)
+            self._stack.callback(watch.close)
+        self._emit(
+            CollectorStarted(
+                volume=volume.name,
+                shard=task.shard,
+                path=str(volume.path),
+                layout=self._ground.layout.text,
+                watch=kind,
+                watch_reason=why,
+                to=self._store.url,
+            )
+        )
+        return kind, why, watch
+
+    def _scanner(self, catalog: Catalog, watch: Watch | None, emit: Emit) -> Scanner:
+        return Scanner(
+            self._ground.discovery,
+            catalog,
+            watch,
+            volume=self._task.volume.name,
+            shard=self._task.shard,
+            poll_interval_seconds=self._task.volume.poll_interval_seconds,
+            monotonic=self._task.clock.monotonic,
+            emit=emit,
+        )
+
+    def _finisher(self, catalog: Catalog, checkpoint: Checkpoint, emit: Emit) -> Finisher:
+        volume = self._task.volume
+        finisher = Finisher(
+            catalog,
+            checkpoint,
+            self._ground.folder,
+            self._store,
+            self._ground.volume,
+            tombstone=volume.tombstone,
+            complete_after_idle_seconds=volume.complete_after_idle_seconds,
+            complete=self._task.complete,
+            wake=self._wake,
+            emit=emit,
+        )
+        self._stack.callback(finisher.close)
+        return finisher
+
+    def _plan(self) -> Plan:
+        task, config = self._task, self._task.config
+        return Plan(
+            volume=task.volume.name,
+            shard=task.shard,
+            owner=task.owner,
+            settings=BatchSettings(
+                layout=task.volume.layout,
+                format=config.format,
+                compression=config.compression,
+                max_line_bytes=task.volume.max_line_bytes,
+            ),
+            fields=self._ground.layout.field_names,
+            batch_max_bytes=config.batch.max_bytes,
+            batch_max_age_seconds=config.batch.max_age_seconds,
+            read_bytes_per_second=config.limits.read_bytes_per_second,
+        )
+
+
+def _silent(_: Event) -> None:
+    """For a look that decides nothing: whoever looks again will tell."""

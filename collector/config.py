@@ -1,0 +1,397 @@
+"""What the user configured: read once, checked whole, and frozen.
+
+Options win over the environment (`JOBLOG_…`), the environment over the file, the file over the
+defaults that stand here. All faults are found together, each with its place. This is the only module
+that reads the process's environment.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from collector.config_place import Fault, KeyPath, Place, Placed, read, shown
+from collector.errors import ConfigError, UsageError
+from collector.model import Compression, ExportFormat
+from collector.units import duration_seconds, size_bytes
+
+DEFAULT_STATE = Path("/var/lib/joblog")
+DEFAULT_HTTP = "127.0.0.1:8080"
+OFF = "off"
+
+_VOLUME_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
+
+
+def _between(parse: Callable[[object], float], low: str, high: str) -> BeforeValidator:
+    def check(value: object) -> float:
+        number = parse(value)
+        if not parse(low) <= number <= parse(high):
+            raise ValueError(f"should be from {low} to {high}")
+        return number
+
+    return BeforeValidator(check)
+
+
+_duration = partial(_between, duration_seconds)
+_size = partial(_between, size_bytes)
+
+
+def _count(low: str, high: str) -> BeforeValidator:
+    def number(value: object) -> int:
+        if not re.fullmatch(r"[0-9]{1,18}", str(value)):
+            raise ValueError("should be a whole number")
+        return int(str(value))
+
+    return _between(number, low, high)
+
+
+def _text(value: str) -> str:
+    if not value or "\0" in value:
+        raise ValueError("should not be empty")
+    return value
+
+
+def _folder(value: object) -> object:
+    return Path(_text(value)) if isinstance(value, str) else value
+
+
+def _volume_name(value: str) -> str:
+    if not _VOLUME_NAME.fullmatch(value):
+        raise ValueError(
+            "should be 1 to 63 letters, digits, '.', '_' or '-', and begin with a letter or digit"
+        )
+    return value
+
+
+def _file_name(value: str) -> str:
+    if _text(value) in (".", "..") or "/" in value or len(value.encode(errors="surrogateescape")) > 255:
+        raise ValueError("should be the plain name of a file, without '/'")
+    return value
+
+
+def _address(value: object) -> object:
+    """None for `off`; HOST:PORT as it is."""
+    if value == OFF or value is None:
+        return None
+    match = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
+    if match is None or int(match[1]) > 65535:
+        raise ValueError("should be HOST:PORT, such as 127.0.0.1:8080 or [::]:8080, or off")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_text)]
+Folder = Annotated[Path, BeforeValidator(_folder)]
+
+
+class _Section(BaseModel):
+    # The names in the file are the validation aliases; code says the name with its unit.
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class VolumeConfig(_Section):
+    path: Folder
+    name: Annotated[str, AfterValidator(_volume_name)] = "default"
+    layout: Text = "subpath"
+    include: tuple[Text, ...] = ("**",)
+    exclude: tuple[Text, ...] = ()
+    watch: Literal["auto", "inotify", "poll"] = "auto"
+    poll_interval_seconds: Annotated[float, _duration("10ms", "1h")] = Field(
+        default=1.0, validation_alias="poll_interval"
+    )
+    max_line_bytes: Annotated[int, _size("1KiB", "8MiB")] = 1 << 20
+    partial_after_seconds: Annotated[float, _duration("10ms", "24h")] = Field(
+        default=60.0, validation_alias="partial_after"
+    )
+    tombstone: Annotated[str, AfterValidator(_file_name)] = "tombstone"
+    complete_after_idle_seconds: Annotated[float, _duration("1s", "720h")] = Field(
+        default=900.0, validation_alias="complete_after_idle"
+    )
+
+
+class BatchConfig(_Section):
+    max_bytes: Annotated[int, _size("64KiB", "1GiB")] = 64 << 20
+    max_age_seconds: Annotated[float, _duration("10ms", "24h")] = Field(
+        default=30.0, validation_alias="max_age"
+    )
+
+
+class LimitsConfig(_Section):
+    read_bytes_per_second: Annotated[int, _size("1KiB", "1TiB")] | None = None
+    memory_bytes: Annotated[int, _size("128MiB", "1TiB")] = Field(
+        default=512 << 20, validation_alias="memory"
+    )
+    open_files: Annotated[int, _count("16", "1048576")] = 4096
+
+
+class Config(_Section):
+    """One collector. `http` is None where it is off."""
+
+    volumes: tuple[VolumeConfig, ...] = ()
+    to: Text
+    format: ExportFormat = "parquet"
+    compression: Compression = "zstd"
+    batch: BatchConfig = BatchConfig()
+    limits: LimitsConfig = LimitsConfig()
+    state: Folder = DEFAULT_STATE
+    shards: Annotated[int, _count("1", "999")] = 1
+    coordinator: Literal["none", "file", "kubernetes"] = "none"
+    http: Annotated[str | None, BeforeValidator(_address)] = DEFAULT_HTTP
+
+    @property
+    def http_is_default(self) -> bool:
+        """Whether nobody asked for this address: a taken one is then no error."""
+        return "http" not in self.model_fields_set
+
+
+class NotYet(NamedTuple):
+    """A setting of the contract whose feature this version does not have: all its values, or these."""
+
+    section: type[_Section]
+    key: str
+    values: tuple[str, ...] = ()
+
+
+NOT_YET = (
+    NotYet(VolumeConfig, "multiline"),
+    NotYet(VolumeConfig, "parse"),
+    NotYet(VolumeConfig, "redact"),
+    NotYet(VolumeConfig, "retention"),
+    NotYet(Config, "coordinator", ("file", "kubernetes")),
+)
+
+OPTIONS: Mapping[str, KeyPath] = {
+    "volume": ("volumes", 0, "path"),
+    "layout": ("volumes", 0, "layout"),
+    "name": ("volumes", 0, "name"),
+    "to": ("to",),
+    "state": ("state",),
+    "format": ("format",),
+    "compression": ("compression",),
+    "batch_max_age": ("batch", "max_age"),
+    "batch_max_bytes": ("batch", "max_bytes"),
+    "shards": ("shards",),
+    "http": ("http",),
+}
+"""What options and variables set: the key of `overrides` (`--batch-max-age`, `JOBLOG_BATCH_MAX_AGE`)."""
+
+Meanings = Mapping[str, Callable[[Any], object]]
+"""What else is asked of a setting's value, by its key without indexes (`volumes.layout`): raises UsageError.
+
+So that what only a room understands (a layout, a pattern, a destination) is a fault with its place.
+"""
+
+_IN_OTHER_WORDS = {
+    "missing": "is required",
+    "string_type": "should be text",
+    "path_type": "should be text",
+    "tuple_type": "should be a list: [a, b]",
+    "model_type": "should be settings, each as `key: value`",
+}
+
+
+def environment() -> Mapping[str, str]:
+    return os.environ
+
+
+def load(
+    path: Path | None,
+    overrides: Mapping[str, object],
+    environ: Mapping[str, str],
+    *,
+    meanings: Meanings | None = None,
+) -> Config:
+    """The configuration of a collector. Raises one ConfigError that lists all faults.
+
+    `overrides` are options by the names in OPTIONS; None means not given.
+    """
+    placed = _gather(path, overrides, environ, OPTIONS)
+    config = _validated(placed)
+    if not placed.values.get("volumes"):
+        placed.fault(
+            ("volumes",), "there is no volume: give --volume DIR, JOBLOG_VOLUME, or `volumes:` in the file"
+        )
+    _check_names(placed)
+    _check_meanings(placed, meanings or {})
+    return _faultless(config, placed)
+
+
+def load_destination(path: Path | None, environ: Mapping[str, str]) -> str:
+    """The destination's URL alone, for commands that need no volume. Raises ConfigError."""
+    placed = _gather(path, {}, environ, ("to",))
+    return _faultless(_validated(placed), placed).to
+
+
+def _faultless(config: Config | None, placed: Placed) -> Config:
+    if placed.faults or config is None:
+        faults = [str(fault) for fault in placed.in_order()]
+        if len(faults) == 1:
+            raise ConfigError(faults[0])
+        raise ConfigError("\n  ".join([f"{len(faults)} faults in the configuration", *faults]))
+    return config
+
+
+def _gather(
+    path: Path | None, overrides: Mapping[str, object], environ: Mapping[str, str], names: Iterable[str]
+) -> Placed:
+    """The values of file, environment and the options `names`, the stronger over the weaker."""
+    file = path or (Path(environ["JOBLOG_CONFIG"]) if environ.get("JOBLOG_CONFIG") else None)
+    placed = read(file, environ) if file else Placed()
+    _apply(placed, dict(_given(names, overrides, environ)))
+    _check_keys(placed)
+    return placed
+
+
+def _given(
+    names: Iterable[str], overrides: Mapping[str, object], environ: Mapping[str, str]
+) -> Iterator[tuple[str, tuple[object, str]]]:
+    """For each option that was given: its value and where. An empty variable counts as not set."""
+    for name in names:
+        variable = f"JOBLOG_{name.upper()}"
+        if overrides.get(name) is not None:
+            yield name, (overrides[name], f"--{name.replace('_', '-')}")
+        elif environ.get(variable):
+            yield name, (environ[variable], variable)
+
+
+def _apply(placed: Placed, given: Mapping[str, tuple[object, str]]) -> None:
+    if "volume" in given:
+        placed.values["volumes"] = [{}]
+        placed.places = {key: place for key, place in placed.places.items() if key[0] != "volumes"}
+    volumes = placed.values.get("volumes")
+    one = isinstance(volumes, list) and len(volumes) == 1
+    for name, (value, where) in given.items():
+        if name in ("layout", "name") and not one:
+            placed.faults.append(Fault(where, (), "speaks of one volume: give --volume DIR with it"))
+            continue
+        _set(placed.values, OPTIONS[name], value)
+        placed.places[OPTIONS[name]] = Place(where, None if name == "to" else str(value))
+
+
+def _set(values: dict[str, object], key: KeyPath, value: object) -> None:
+    """Sets what `key` names, with the sections around it; what has the wrong shape is left to be found."""
+    inner: Any = values
+    around: tuple[Any, ...] = key[:-1]
+    for part in around:
+        if not isinstance(inner, dict | list):
+            return
+        there = inner[part] if isinstance(inner, list) else inner.get(part)
+        inner[part] = {} if there is None else there
+        inner = inner[part]
+    if isinstance(inner, dict):
+        inner[key[-1]] = value
+
+
+def _sections(placed: Placed) -> Iterator[tuple[KeyPath, dict[str, object], type[_Section]]]:
+    """Each mapping of the configuration with what it should be; mappings of the wrong shape are left out."""
+    values = placed.values
+    yield (), values, Config
+    for key, volume in _volumes(placed):
+        yield key, volume, VolumeConfig
+    sections: tuple[tuple[str, type[_Section]], ...] = (("batch", BatchConfig), ("limits", LimitsConfig))
+    for name, model in sections:
+        section = values.get(name)
+        if isinstance(section, dict):
+            yield (name,), section, model
+
+
+def _volumes(placed: Placed) -> Iterator[tuple[KeyPath, dict[str, object]]]:
+    volumes = placed.values.get("volumes")
+    for index, volume in enumerate(volumes if isinstance(volumes, list) else []):
+        if isinstance(volume, dict):
+            yield ("volumes", index), volume
+
+
+def _check_keys(placed: Placed) -> None:
+    """Finds unknown and not yet supported keys and takes them out; empty ones too: they mean the default."""
+    for around, values, model in _sections(placed):
+        for name, value in list(values.items()):
+            fault = _key_fault(model, name, value)
+            if fault:
+                placed.fault((*around, name), fault)
+            if fault or value is None:
+                del values[name]
+
+
+def _key_fault(model: type[_Section], name: str, value: object) -> str:
+    for row in NOT_YET:
+        wanted = value in row.values if row.values else value is not None
+        if row.section is model and row.key == name and wanted:
+            what = f"{shown(str(value))} is" if row.values else "is"
+            return f"{what} not supported by this version: leave it out"
+    known = setting_names(model)
+    if name in known:
+        return ""
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    meant = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(sorted(known))}"
+    return f"unknown key: {meant}"
+
+
+def setting_names(model: type[_Section]) -> frozenset[str]:
+    """The keys of one section as the file has them, those of later versions included."""
+    fields = {str(field.validation_alias or name) for name, field in model.model_fields.items()}
+    return frozenset(fields | {row.key for row in NOT_YET if row.section is model})
+
+
+def _validated(placed: Placed) -> Config | None:
+    try:
+        return Config.model_validate(placed.values)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            _note(placed, detail)
+        return None
+
+
+def _note(placed: Placed, detail: ErrorDetails) -> None:
+    key: KeyPath = tuple(detail["loc"])
+    if any(fault.key == key for fault in placed.faults):
+        return
+    what = _words(detail)
+    if key == ("to",) and detail["type"] == "missing":
+        what = "there is no destination: give --to URL, JOBLOG_TO, or `to:` in the file"
+    place = placed.places.get(key)
+    if place is not None and place.text:
+        what = f"{what}, not {shown(place.text)}"
+    placed.fault(key, what)
+
+
+def _words(detail: ErrorDetails) -> str:
+    if detail["type"] == "value_error":
+        return str(detail["ctx"]["error"])
+    return _IN_OTHER_WORDS.get(detail["type"], detail["msg"].replace("Input should", "should"))
+
+
+def _check_names(placed: Placed) -> None:
+    """Names tell volumes apart in the export: each its own, and none left to the default among several."""
+    volumes = list(_volumes(placed))
+    seen: set[object] = set()
+    for key, volume in volumes:
+        name = volume.get("name")
+        if name is None and len(volumes) > 1:
+            placed.fault((*key, "name"), "is required where there are several volumes")
+        elif name in seen:
+            placed.fault((*key, "name"), f"another volume has the name {shown(str(name))}")
+        elif isinstance(name, str):
+            seen.add(name)
+
+
+def _check_meanings(placed: Placed, meanings: Meanings) -> None:
+    """Asks for each value that has the right shape whether it means something."""
+    for around, values, _ in list(_sections(placed)):
+        for name, value in values.items():
+            key = (*around, name)
+            read_value = meanings.get(".".join(part for part in key if isinstance(part, str)))
+            if read_value is None or any(fault.key[: len(key)] == key for fault in placed.faults):
+                continue
+            try:
+                read_value(value)
+            except UsageError as error:
+                placed.fault(key, str(error))

@@ -1,0 +1,304 @@
+"""When is a source finished, and its receipt: decided here, proved by the checkpoint, written once.
+
+A source is finished by its tombstone, by idle time, by `--complete`, or because its directory is gone.
+Then it is looked at once more, read to its end (the unterminated last line included), committed, and
+its receipt put. Bytes that come later make it unfinished again, and give a further revision.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from collector.errors import ObjectMissing
+from collector.events import Emit, ReceiptWritten
+from collector.intake.catalog import Catalog
+from collector.intake.names import decode_name
+from collector.intake.track import TrackedFile, TrackedSource
+from collector.intake.volume import VANISHED, Volume, close
+from collector.model import FileCheckpoint, FileId, FinishedBy, Receipt, ReceiptFile, SourceCheckpoint
+from collector.records import decode_receipt, encode_receipt, receipt_key
+from collector.sink.store import Store
+from collector.state.checkpoint import Checkpoint
+from collector.state.folder import StateFolder
+from collector.state.receipt import build, same_content
+
+TOMBSTONE_BYTES = 256
+WRITERS = 8
+MOST_WAITING = 64
+
+QUIET_SECONDS = 10.0
+"""A source that went on after its receipt must be quiet for so long before the next revision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    source: TrackedSource
+    receipt: Receipt
+    is_new: bool
+
+
+class Finisher:
+    def __init__(
+        self,
+        catalog: Catalog,
+        checkpoint: Checkpoint,
+        folder: StateFolder,
+        store: Store,
+        volume: Volume,
+        *,
+        tombstone: str,
+        complete_after_idle_seconds: float,
+        complete: bool,
+        wake: Callable[[], None],
+        emit: Emit,
+    ) -> None:
+        self._catalog = catalog
+        self._checkpoint = checkpoint
+        self._folder = folder
+        self._store = store
+        self._volume = volume
+        self._tombstone = tombstone
+        self._idle_seconds = complete_after_idle_seconds
+        self._complete = complete
+        self._wake = wake
+        self._emit = emit
+        self._pool = ThreadPoolExecutor(WRITERS, thread_name_prefix="joblog-receipt")
+        self._closing: dict[TrackedSource, int] = {}
+        self._writing: list[Future[Written]] = []
+
+    @property
+    def writing(self) -> bool:
+        return bool(self._writing)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a source is on its way to its receipt. One with a file that cannot be read is stuck."""
+        return bool(self._writing) or any(not self._catalog.is_stuck(source) for source in self._closing)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def consider(self, source: TrackedSource, now: float) -> None:
+        """Decides, after a look at the source, whether it is finished, or done with altogether."""
+        if source.missing > 1 and (source.finished or self._left_no_trace(source)):
+            self._retire(source)
+        elif source.finish_by is None and (reason := self.reason(source, now)):
+            source.finish_by = reason
+            self._closing[source] = source.looks
+            self._catalog.recheck(source)
+            self._catalog.urgent[source] = None
+
+    def step(self) -> None:
+        """Moves each closing source on, and notes the receipts that were written."""
+        for source, looks in list(self._closing.items()):
+            if source.finish_by is None:
+                del self._closing[source]
+            elif source.looks == looks:
+                self._catalog.urgent.setdefault(source)
+            elif len(self._writing) < MOST_WAITING and self._is_done(source):
+                del self._closing[source]
+                self._write(source)
+        self._note_written()
+
+    def reason(self, source: TrackedSource, now: float) -> FinishedBy | None:
+        """Why the source is to be taken for finished, None while it is not."""
+        quiet = now - (source.newest or source.first_seen)
+        known = self._checkpoint.sources.get(source.source)
+        if self._complete:
+            return "complete"
+        if known and known.revision and quiet < QUIET_SECONDS:
+            return None
+        if source.tombstone:
+            return "tombstone"
+        return "idle" if source.missing > 1 or quiet >= self._idle_seconds else None
+
+    def _is_done(self, source: TrackedSource) -> bool:
+        if self._complete:
+            for tracked in source.files.values():
+                if tracked.retry_at and tracked.unread_bytes:
+                    self._catalog.give_up(tracked)
+        return (
+            self._catalog.is_drained(source)
+            and self._catalog.is_committed(source)
+            and not any(loss.source == source.source for loss in self._catalog.losses)
+        )
+
+    def _left_no_trace(self, source: TrackedSource) -> bool:
+        return source.source not in self._checkpoint.sources and not source.gone
+
+    def _retire(self, source: TrackedSource) -> None:
+        self._closing.pop(source, None)
+        if source.source in self._checkpoint.sources:
+            self._checkpoint.retire(source.source)
+            self._folder.append(retired=[source.source])
+            self._catalog.floors[source.source] = self._checkpoint.sources[source.source].generation_floor
+        self._catalog.forget(source)
+
+    # --- one receipt
+
+    def _write(self, source: TrackedSource) -> None:
+        receipt, unhashed = self._receipt(source)
+        directory = source.directory.parts
+        future = self._pool.submit(self._put, source, receipt, directory, unhashed)
+        future.add_done_callback(lambda _: self._wake())
+        self._writing.append(future)
+
+    def _receipt(self, source: TrackedSource) -> tuple[Receipt, dict[FileId, FileCheckpoint]]:
+        """The receipt, and the files whose hash is not at hand and must be read again."""
+        known = self._checkpoint.sources.get(source.source) or SourceCheckpoint(source.source, source.origin)
+        self._checkpoint.note_source(replace(known, origin=source.origin))
+        committed = {at.file: at for at in self._checkpoint.files_of(source.source)}
+        hashes = {file: at.evidence.prefix_sha256 for file, at in committed.items()}
+        live = [*source.files.values(), *source.past]
+        empty = [(each.file.path, each.file.generation) for each in live if each.file not in committed]
+        finished_by = source.finish_by or "idle"
+        receipt = build(
+            self._checkpoint,
+            source.source,
+            finished_by=finished_by,
+            tombstone=self._read_tombstone(source) if source.tombstone else None,
+            hashes=hashes,
+            empty_files=empty,
+        )
+        receipt = replace(receipt, files=tuple(_with_last_hole(file, live) for file in receipt.files))
+        return receipt, {file: at for file, at in committed.items() if at.bytes and not hashes[file]}
+
+    def _read_tombstone(self, source: TrackedSource) -> str | None:
+        try:
+            descriptor = self._volume.open_file((*source.directory.parts, self._tombstone))
+        except OSError:
+            return None
+        try:
+            return os.pread(descriptor, TOMBSTONE_BYTES, 0).decode(errors="replace")
+        except OSError:
+            return None
+        finally:
+            close(descriptor)
+
+    def _put(
+        self,
+        source: TrackedSource,
+        receipt: Receipt,
+        directory: tuple[str, ...],
+        unhashed: dict[FileId, FileCheckpoint],
+    ) -> Written:
+        """Puts the receipt under the first revision that is free, unless it already stands."""
+        if unhashed:
+            receipt = self._hash(receipt, directory, unhashed)
+        while True:
+            key = receipt_key(receipt.namespace, receipt.source, receipt.volume, receipt.revision)
+            if self._store.put_new(key, encode_receipt(receipt)):
+                return Written(source, receipt, is_new=True)
+            try:
+                standing = decode_receipt(self._store.get(key), key)
+            except ObjectMissing:
+                continue
+            if same_content(standing, receipt):
+                return Written(source, standing, is_new=False)
+            receipt = replace(receipt, revision=receipt.revision + 1)
+
+    def _hash(
+        self, receipt: Receipt, directory: tuple[str, ...], unhashed: dict[FileId, FileCheckpoint]
+    ) -> Receipt:
+        """Fills in the hashes that a restart in the middle of a file left open, from the volume."""
+        volume = Volume(self._volume.path)
+        try:
+            files = [
+                _hashed(
+                    volume, directory, unhashed.get(FileId(receipt.source, file.path, file.generation)), file
+                )
+                for file in receipt.files
+            ]
+        finally:
+            volume.close()
+        return replace(receipt, files=tuple(files))
+
+    def _note_written(self) -> None:
+        done = [future for future in self._writing if future.done()]
+        if not done:
+            return
+        self._writing = [future for future in self._writing if not future.done()]
+        noted = []
+        for written in (future.result() for future in done):
+            receipt = written.receipt
+            known = self._checkpoint.sources[receipt.source]
+            still = self._is_still(written)
+            written.source.finished = still
+            written.source.finish_by = receipt.finished_by if still else None
+            noted.append(
+                replace(
+                    known,
+                    revision=receipt.revision,
+                    finished_by=receipt.finished_by if still else None,
+                    tombstone=receipt.tombstone,
+                )
+            )
+            self._checkpoint.note_source(noted[-1])
+            if written.is_new:
+                self._announce(receipt)
+        self._folder.append(sources=noted)
+
+    def _is_still(self, written: Written) -> bool:
+        """Whether the source holds what the receipt says, and no more came while it was written."""
+        committed = self._checkpoint.files_of(written.receipt.source)
+        receipted = sum(file.bytes for file in written.receipt.files)
+        return sum(at.bytes for at in committed) == receipted and self._is_done(written.source)
+
+    def _announce(self, receipt: Receipt) -> None:
+        self._emit(
+            ReceiptWritten(
+                volume=receipt.volume,
+                source=receipt.source,
+                revision=receipt.revision,
+                finished_by=receipt.finished_by,
+                files=len(receipt.files),
+                bytes=sum(file.bytes for file in receipt.files),
+                lines=sum(file.lines for file in receipt.files),
+                lost_bytes=sum(loss.end - loss.start for loss in receipt.losses),
+            )
+        )
+
+
+def _with_last_hole(file: ReceiptFile, live: list[TrackedFile]) -> ReceiptFile:
+    """Adds the hole that a sparse file ends in: no row follows it, so no record tells of it."""
+    for tracked in live:
+        is_it = (tracked.file.path, tracked.file.generation) == (file.path, file.generation)
+        if is_it and tracked.read_offset > tracked.taken_offset:
+            return replace(file, holes=(*file.holes, (tracked.taken_offset, tracked.read_offset)))
+    return file
+
+
+def _hashed(
+    volume: Volume, directory: tuple[str, ...], at: FileCheckpoint | None, file: ReceiptFile
+) -> ReceiptFile:
+    """`file` with the hash of its data as the volume has it; unchanged where it is gone or another."""
+    if at is None:
+        return file
+    digest = hashlib.sha256()
+    try:
+        descriptor = volume.open_file((*directory, *decode_name(at.name).split("/")))
+    except OSError as error:
+        if error.errno not in VANISHED:
+            raise
+        return file
+    try:
+        start = 0
+        for hole_start, hole_end in (*at.holes, (at.offset, at.offset)):
+            _update(digest, descriptor, start, hole_start)
+            start = hole_end
+    finally:
+        close(descriptor)
+    return replace(file, sha256=digest.hexdigest())
+
+
+def _update(digest: hashlib._Hash, descriptor: int, start: int, end: int) -> None:
+    while start < end:
+        data = os.pread(descriptor, min(1 << 20, end - start), start)
+        if not data:
+            return
+        digest.update(data)
+        start += len(data)

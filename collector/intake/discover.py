@@ -1,0 +1,193 @@
+"""Which sources and files exist: a scan of directories, relative to descriptors, that follows no link."""
+
+from __future__ import annotations
+
+import os
+import stat
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from collector.intake.globs import Selection
+from collector.intake.layout import Layout
+from collector.intake.names import encode_name
+from collector.intake.volume import VANISHED, Volume, close
+
+DEEPEST_LEVEL = 256
+"""Directories below a source deeper than this are not looked into, and counted."""
+
+Skipped = tuple[str, Literal["symlink", "special", "depth"]]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDir:
+    """A directory that holds one Pod's files. `flat`: only the files directly in it belong to it."""
+
+    parts: tuple[str, ...]
+    flat: bool
+
+    @property
+    def source(self) -> str:
+        return encode_name("/".join(self.parts)) or "."
+
+
+@dataclass(frozen=True, slots=True)
+class FileSight:
+    """One regular file as a scan saw it. `name` is raw, relative to the source."""
+
+    name: str
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """All of one source at one moment: files by name, whether the tombstone stands, what was passed over."""
+
+    files: tuple[FileSight, ...]
+    tombstone: bool
+    skipped: tuple[Skipped, ...]
+
+
+class Discovery:
+    def __init__(
+        self, volume: Volume, layout: Layout, selection: Selection, *, tombstone: str, shard: int, shards: int
+    ) -> None:
+        self._volume = volume
+        self._layout = layout
+        self._selection = selection
+        self._tombstone = tombstone
+        self._shard, self._shards = shard, shards
+        self._device = volume.device
+        self.skipped: list[Skipped] = []
+
+    def sources(self) -> list[SourceDir]:
+        """All sources of this shard. Raises OSError where the root cannot be listed; a directory that
+        vanishes meanwhile is simply not there.
+        """
+        self._volume.refresh()
+        self.skipped = []
+        found = self._below((), self._volume.open_directory(()))
+        if found:
+            self._device = self._volume.device
+        return [source for source in found if self.is_mine(source)]
+
+    def moved(self) -> bool:
+        """Whether the root is on another file system than at the first listing that found something."""
+        return self._volume.device != self._device
+
+    def is_mine(self, source: SourceDir) -> bool:
+        return self._shards == 1 or zlib.crc32(source.source.encode()) % self._shards == self._shard
+
+    def _below(self, parts: tuple[str, ...], directory: int) -> list[SourceDir]:
+        found: list[tuple[str, ...]] = []
+        deeper: list[tuple[str, ...]] = []
+        has_files = False
+        depth = len(parts)
+        try:
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        is_level = self._layout.level_matches(depth, entry.name)
+                        is_source = not is_level or depth + 1 == self._layout.source_depth
+                        (found if is_source else deeper).append((*parts, entry.name))
+                    elif entry.is_file(follow_symlinks=False):
+                        has_files = True
+                    else:
+                        self.skipped.append(("/".join((*parts, entry.name)), _kind(entry)))
+        finally:
+            close(directory)
+        sources = [SourceDir(name, flat=False) for name in found]
+        if has_files:
+            sources.append(SourceDir(parts, flat=True))
+        for name in deeper:
+            sources += self._try_below(name)
+        return sources
+
+    def _try_below(self, parts: tuple[str, ...]) -> list[SourceDir]:
+        try:
+            return self._below(parts, self._volume.open_directory(parts))
+        except OSError as error:
+            if error.errno not in VANISHED:
+                raise
+            return []
+
+    def mtime_ns(self, source: SourceDir) -> int | None:
+        """When an entry of the source's directory last came or went; None where it is gone."""
+        try:
+            directory = self._volume.open_directory(source.parts)
+        except OSError as error:
+            if error.errno not in VANISHED:
+                raise
+            return None
+        try:
+            return os.fstat(directory).st_mtime_ns
+        finally:
+            close(directory)
+
+    def look(self, source: SourceDir) -> Look | None:
+        """All files of the source by name, or None where its directory is gone. Raises OSError."""
+        files: list[FileSight] = []
+        skipped: list[Skipped] = []
+        tombstone = False
+        todo: list[tuple[str, ...]] = [()]
+        while todo:
+            below = todo.pop()
+            try:
+                directory = self._volume.open_directory((*source.parts, *below))
+            except OSError as error:
+                if error.errno not in VANISHED:
+                    raise
+                if not below:
+                    return None
+                continue
+            try:
+                for entry in _entries(directory):
+                    if entry.is_dir(follow_symlinks=False):
+                        if not source.flat and len(below) < DEEPEST_LEVEL:
+                            todo.append((*below, entry.name))
+                        elif not source.flat:
+                            skipped.append(("/".join((*below, entry.name)), "depth"))
+                    elif not below and not source.flat and entry.name == self._tombstone:
+                        tombstone = tombstone or entry.is_file(follow_symlinks=False)
+                    else:
+                        self._see(entry, below, files, skipped)
+            finally:
+                close(directory)
+        files.sort(key=lambda sight: sight.name)
+        return Look(tuple(files), tombstone, tuple(skipped))
+
+    def _see(
+        self, entry: os.DirEntry[str], below: tuple[str, ...], files: list[FileSight], skipped: list[Skipped]
+    ) -> None:
+        name = "/".join((*below, entry.name)) if below else entry.name
+        if not entry.is_file(follow_symlinks=False):
+            skipped.append((name, _kind(entry)))
+            return
+        if not self._selection.matches(name):
+            return
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in VANISHED:
+                raise
+            return
+        if stat.S_ISREG(status.st_mode):
+            files.append(FileSight(name, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+
+
+def _entries(directory: int) -> Iterator[os.DirEntry[str]]:
+    """The directory's entries; on network file systems it may vanish while it is listed."""
+    try:
+        with os.scandir(directory) as entries:
+            yield from entries
+    except OSError as error:
+        if error.errno not in VANISHED:
+            raise
+
+
+def _kind(entry: os.DirEntry[str]) -> Literal["symlink", "special"]:
+    return "symlink" if entry.is_symlink() else "special"

@@ -1,0 +1,113 @@
+"""Bytes → rows: finds all line feeds of an arena in one vectorised pass. Pure; no Python per line.
+
+A row is a line without its line feed. A line longer than `max_line_bytes` comes in pieces, each cut at
+`max_line_bytes` and never inside a UTF-8 sequence; all but its last piece have `eol` false. So does a
+last line without a line feed, which is taken only where the read says that it is `final`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collector.model import Lines
+
+LINE_FEED = 10
+CONTINUATION_MASK, CONTINUATION = 0xC0, 0x80
+LONGEST_UTF8_BYTES = 4
+
+Positions = NDArray[np.int64]
+
+
+def frame(
+    arena: NDArray[np.uint8],
+    at: Positions,
+    lengths: Positions,
+    final: NDArray[np.bool_],
+    max_line_bytes: int,
+) -> Lines:
+    """Frames reads that lie back to back in `arena`: read i is `arena[at[i] : at[i] + lengths[i]]`.
+
+    `at` ascends. Bytes behind a read's last line feed become a row only where `final[i]`, or as pieces
+    where they are more than `max_line_bytes`.
+    """
+    stops = at + lengths
+    line_feeds = np.flatnonzero(arena[: int(stops[-1])] == LINE_FEED).astype(np.int64, copy=False)
+    first, last = np.searchsorted(line_feeds, at), np.searchsorted(line_feeds, stops)
+    starts = np.empty_like(line_feeds)
+    starts[1:] = line_feeds[:-1] + 1
+    terminated = last > first
+    starts[first[terminated]] = at[terminated]
+    rest = at.copy()
+    rest[terminated] = line_feeds[last[terminated] - 1] + 1
+    has_rest = (final & (stops > rest)) | (stops - rest > max_line_bytes)
+    is_long = line_feeds - starts > max_line_bytes
+    if has_rest.any() or is_long.any():
+        pieces = _long_lines(arena, starts, line_feeds, is_long, max_line_bytes)
+        pieces += _rests(arena, rest[has_rest], stops[has_rest], final[has_rest], max_line_bytes)
+        return _merge(starts, line_feeds, pieces, at, stops)
+    return Lines(starts, line_feeds, np.ones(len(starts), np.bool_), last - first, rest - at)
+
+
+def _long_lines(
+    arena: NDArray[np.uint8], starts: Positions, ends: Positions, is_long: NDArray[np.bool_], limit: int
+) -> list[tuple[int, int]]:
+    """Cuts long lines; moves the start of each in `starts` to that of its last piece."""
+    pieces: list[tuple[int, int]] = []
+    for row in np.flatnonzero(is_long):
+        cuts = _cuts(arena, int(starts[row]), int(ends[row]), limit)
+        pieces += cuts
+        starts[row] = cuts[-1][1]
+    return pieces
+
+
+def _rests(
+    arena: NDArray[np.uint8], starts: Positions, stops: Positions, final: NDArray[np.bool_], limit: int
+) -> list[tuple[int, int]]:
+    pieces: list[tuple[int, int]] = []
+    for start, stop, take in zip(starts.tolist(), stops.tolist(), final.tolist(), strict=True):
+        cuts = _cuts(arena, start, stop, limit)
+        pieces += cuts
+        if take:
+            pieces.append((cuts[-1][1] if cuts else start, stop))
+    return pieces
+
+
+def _cuts(arena: NDArray[np.uint8], start: int, end: int, limit: int) -> list[tuple[int, int]]:
+    """The pieces of [start, end) but the last, which is at most `limit` bytes."""
+    pieces: list[tuple[int, int]] = []
+    while end - start > limit:
+        cut = _before_character(arena, start + limit)
+        pieces.append((start, cut))
+        start = cut
+    return pieces
+
+
+def _before_character(arena: NDArray[np.uint8], cut: int) -> int:
+    """`cut`, or up to three bytes before it where it would split a UTF-8 sequence.
+
+    Where all three bytes before are continuation bytes too, this is no UTF-8, and any cut is right.
+    """
+    for back in range(LONGEST_UTF8_BYTES):
+        if arena[cut - back] & CONTINUATION_MASK != CONTINUATION:
+            return cut - back
+    return cut
+
+
+def _merge(
+    starts: Positions, line_feeds: Positions, pieces: list[tuple[int, int]], at: Positions, stops: Positions
+) -> Lines:
+    """Puts lines and pieces into arena order. Each row has at least one byte, so starts are unique."""
+    extra = np.array(pieces, dtype=np.int64).reshape(-1, 2)
+    all_starts = np.concatenate([starts, extra[:, 0]])
+    all_ends = np.concatenate([line_feeds, extra[:, 1]])
+    eol = np.zeros(len(all_starts), np.bool_)
+    eol[: len(line_feeds)] = True
+    order = np.argsort(all_starts, kind="stable")
+    all_starts, all_ends, eol = all_starts[order], all_ends[order], eol[order]
+    first, last = np.searchsorted(all_starts, at), np.searchsorted(all_starts, stops)
+    consumed = np.zeros_like(at)
+    taken = last > first
+    rows = last[taken] - 1
+    consumed[taken] = all_ends[rows] + eol[rows] - at[taken]
+    return Lines(all_starts, all_ends, eol, last - first, consumed)

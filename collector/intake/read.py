@@ -1,0 +1,314 @@
+"""Files → arena: reads a little of every file that has something new, back to back into one fixed memory.
+
+Each file gets a fair share of the arena; the rest of a large one waits for the next turn at the end of
+the queue. The last bytes before the offset are read along with the new ones and compared, so that a
+file that was rewritten meanwhile is noticed without another look.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import resource
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from collector.events import Emit, FileUnreadable
+from collector.intake.catalog import Catalog
+from collector.intake.frame import frame
+from collector.intake.names import encode_name
+from collector.intake.track import HEAD_BYTES, TAIL_BYTES, TrackedFile, short_hash
+from collector.intake.volume import VANISHED, Volume, close
+from collector.model import Lines, Take
+
+LEAST_SHARE_BYTES = 64 << 10
+RETRY_SECONDS = 5.0
+SAMPLE_BYTES = 4096
+BLOCK_BYTES = 512  # st_blocks counts these, whatever the file system's own block is: stat(2)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """`length` bytes of a file from `start`, at `at` in the arena. `head` are the file's first bytes where
+    they are needed for its evidence, `tail` those before `start`. `at_end`: nothing more was there.
+    `final`: an unterminated rest is taken as it is; `may_wait`: else it waits until it is.
+    """
+
+    tracked: TrackedFile
+    at: int
+    start: int
+    length: int
+    at_end: bool
+    final: bool
+    may_wait: bool
+    head: bytes
+    tail: bytes
+
+
+class Reader:
+    def __init__(
+        self,
+        volume: Volume,
+        name: str,
+        *,
+        arena_bytes: int,
+        max_line_bytes: int,
+        open_files: int,
+        follow: bool,
+        emit: Emit,
+    ) -> None:
+        """Without `follow`, a file is read only as far as the last look saw it: so reading comes to an end
+        while others write.
+        """
+        self._follow = follow
+        self._volume = volume
+        self._name = name
+        self._max_line_bytes = max_line_bytes
+        self._open_files = open_files
+        self._emit = emit
+        # Anonymous memory of its own: page-aligned, and given back to the system as a whole.
+        self._memory = mmap.mmap(-1, arena_bytes)
+        self.arena = np.frombuffer(self._memory, np.uint8)
+        self._view = memoryview(self._memory)
+        self._open: OrderedDict[TrackedFile, None] = OrderedDict()
+
+    @property
+    def open_files(self) -> int:
+        return len(self._open)
+
+    def close(self) -> None:
+        for tracked in list(self._open):
+            self.release(tracked)
+
+    def release(self, tracked: TrackedFile) -> None:
+        """Closes the file's descriptor, if it has one."""
+        if tracked in self._open:
+            del self._open[tracked]
+            close(tracked.descriptor)
+            tracked.descriptor = -1
+
+    def fill(self, catalog: Catalog, now: float) -> list[Read]:
+        """Reads from the head of the queue until the arena or the queue is used up."""
+        while catalog.queue.closed:
+            self.release(catalog.queue.closed.pop())
+        reads: list[Read] = []
+        space, position = len(self.arena), 0
+        todo = list(catalog.queue.ready)
+        for done, tracked in enumerate(todo):
+            left = space - position
+            share = max(left // (len(todo) - done), LEAST_SHARE_BYTES, tracked.least_read_bytes)
+            least = min(tracked.unread_bytes, max(LEAST_SHARE_BYTES, tracked.least_read_bytes))
+            if reads and left < least:
+                break
+            del catalog.queue.ready[tracked]
+            read = self._read(catalog, tracked, position, min(share, left), now)
+            if read is not None:
+                reads.append(read)
+                position += read.length
+        return reads
+
+    def frame(self, reads: Sequence[Read]) -> Lines:
+        return frame(
+            self.arena,
+            np.array([read.at for read in reads], np.int64),
+            np.array([read.length for read in reads], np.int64),
+            np.array([read.final for read in reads], np.bool_),
+            self._max_line_bytes,
+        )
+
+    def take(self, catalog: Catalog, reads: Sequence[Read], lines: Lines) -> list[Take]:
+        """Moves each file's read offset behind the rows that were made of it, and queues what is left."""
+        eol = np.concatenate([[0], np.cumsum(lines.eol)])
+        lasts = np.cumsum(lines.row_counts)
+        takes = []
+        for index, read in enumerate(reads):
+            rows, consumed = int(lines.row_counts[index]), int(lines.consumed[index])
+            last = int(lasts[index])
+            takes.append(
+                self._advance(
+                    read,
+                    consumed,
+                    rows,
+                    line_feeds=int(eol[last] - eol[last - rows]),
+                    terminated=bool(rows and lines.eol[last - 1]),
+                )
+            )
+            self._requeue(catalog, read, consumed)
+        return takes
+
+    # --- one file
+
+    def _read(self, catalog: Catalog, tracked: TrackedFile, at: int, space: int, now: float) -> Read | None:
+        if now < tracked.retry_at:
+            return None  # the next look asks again
+        try:
+            if not self._opened(tracked):
+                catalog.urgent[tracked.source] = None
+                return None
+            tracked.retry_at = 0.0
+            return self._fill_from(catalog, tracked, at, space, now)
+        except OSError as error:
+            self.release(tracked)
+            if error.errno in VANISHED and not tracked.gone:
+                catalog.urgent[tracked.source] = None  # the next look says whether it is gone
+            elif tracked.gone:
+                catalog.reach_ended(tracked)
+            else:
+                self._failed(tracked, error, now)
+            return None
+
+    def _failed(self, tracked: TrackedFile, error: OSError, now: float) -> None:
+        tracked.retry_at = now + RETRY_SECONDS
+        self._emit(
+            FileUnreadable(
+                volume=self._name,
+                source=tracked.file.source,
+                path=encode_name(tracked.name),
+                error=os.strerror(error.errno or 0),
+            )
+        )
+
+    def _opened(self, tracked: TrackedFile) -> bool:
+        """Opens the file unless it is; false where another file has its name now."""
+        if tracked.descriptor >= 0:
+            self._open.move_to_end(tracked)
+            return True
+        while len(self._open) >= self._open_files:
+            oldest = next((known for known in self._open if not known.gone), next(iter(self._open)))
+            self.release(oldest)
+        descriptor = self._volume.open_file((*tracked.source.directory.parts, *tracked.name.split("/")))
+        status = os.fstat(descriptor)
+        if (status.st_dev, status.st_ino) != (tracked.device, tracked.inode):
+            close(descriptor)
+            return False
+        tracked.descriptor = descriptor
+        self._open[tracked] = None
+        return True
+
+    def _fill_from(
+        self, catalog: Catalog, tracked: TrackedFile, at: int, space: int, now: float
+    ) -> Read | None:
+        status = os.fstat(tracked.descriptor)
+        size, start = status.st_size, tracked.read_offset
+        if size < start:
+            catalog.urgent[tracked.source] = None
+            return None
+        is_growing = size > tracked.size
+        if is_growing and not self._follow:
+            size = tracked.size
+        elif size != tracked.size:
+            tracked.size, tracked.grown_at = size, now
+            tracked.seen_bytes = max(tracked.seen_bytes, size)
+            tracked.source.newest = max(tracked.source.newest, now)
+        tail = bytearray(tracked.tail_bytes)
+        stop = size
+        if status.st_blocks * BLOCK_BYTES < size:
+            start, stop = _data(tracked.descriptor, start, size)
+            if start != tracked.read_offset:
+                self._skip_hole(catalog, tracked, start)
+                return None
+        wanted = min(space, stop - start)
+        into: list[bytearray | memoryview] = [tail, self._view[at : at + wanted]]
+        got = os.preadv(tracked.descriptor, into, start - len(tail)) - len(tail)
+        if got < 0 or short_hash(tail) != tracked.tail_hash:
+            tracked.suspect = True
+            catalog.urgent[tracked.source] = None
+            return None
+        if got < wanted:
+            catalog.urgent[tracked.source] = None
+            if not got:
+                return None
+        at_stop = start + got >= stop
+        may_end = self._follow or not is_growing or tracked.source.finish_by is not None
+        is_ended = may_end and catalog.queue.may_take_partial(tracked, now)
+        final = at_stop and (stop < size or is_ended)
+        head = self._head(tracked, start, at, got)
+        return Read(tracked, at, start, got, at_stop and stop == size, final, may_end, head, bytes(tail))
+
+    def _skip_hole(self, catalog: Catalog, tracked: TrackedFile, start: int) -> None:
+        """Moves over a hole: it is no line, and no loss. Evidence then starts anew behind it."""
+        tracked.read_offset = start
+        tracked.tail_bytes = min(TAIL_BYTES, start)
+        tracked.tail_hash = short_hash(
+            os.pread(tracked.descriptor, tracked.tail_bytes, start - tracked.tail_bytes)
+        )
+        if tracked.unread_bytes:
+            catalog.queue.again(tracked)
+
+    def _head(self, tracked: TrackedFile, start: int, at: int, got: int) -> bytes:
+        """The file's first bytes, while its evidence does not cover a whole kilobyte of them."""
+        if tracked.head_bytes >= HEAD_BYTES:
+            return b""
+        if start == 0:
+            return bytes(self._view[at : at + min(got, HEAD_BYTES)])
+        return os.pread(tracked.descriptor, min(start + got, HEAD_BYTES), 0)
+
+    def _advance(self, read: Read, consumed: int, rows: int, *, line_feeds: int, terminated: bool) -> Take:
+        tracked = read.tracked
+        end = read.start + consumed
+        if consumed:
+            data = self._view[read.at : read.at + consumed]
+            if tracked.prefix is not None:
+                tracked.prefix.update(data)
+            if tracked.head_bytes < HEAD_BYTES:
+                tracked.head_bytes = min(HEAD_BYTES, end)
+                tracked.head_hash = short_hash(read.head[: tracked.head_bytes])
+            tail = (read.tail + bytes(data[-TAIL_BYTES:]))[-TAIL_BYTES:]
+            tracked.tail_bytes, tracked.tail_hash = len(tail), short_hash(tail)
+            tracked.read_offset = tracked.taken_offset = end
+            tracked.least_read_bytes = 0
+        return Take(
+            file=tracked.file,
+            name=encode_name(tracked.name),
+            origin=tracked.origin,
+            at=read.at,
+            start=read.start,
+            end=end,
+            rows=rows,
+            line_feeds=line_feeds,
+            terminated=terminated,
+            evidence=tracked.evidence(),
+        )
+
+    def _requeue(self, catalog: Catalog, read: Read, consumed: int) -> None:
+        tracked = read.tracked
+        if consumed == read.length and read.at_end:
+            tracked.waits_at = -1
+        elif read.at_end:
+            tracked.waits_at = read.start + read.length
+            if read.may_wait:
+                catalog.queue.wait(tracked)
+        else:
+            if not consumed:
+                # Half a line filled the whole share: ask for more, so that a long line gets through.
+                tracked.least_read_bytes = min(
+                    max(2 * read.length, LEAST_SHARE_BYTES), 2 * self._max_line_bytes
+                )
+            catalog.queue.again(tracked)
+
+
+def _data(descriptor: int, start: int, size: int) -> tuple[int, int]:
+    """The next stretch [from, to) of data in a sparse file. A hole is believed only if it reads as zeros:
+    some file systems have reported data that was not yet on disk as a hole.
+    """
+    try:
+        data = os.lseek(descriptor, start, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            return start, size  # no such question here: everything is data
+        data = size
+    if data > start:
+        is_hole = not os.pread(descriptor, min(SAMPLE_BYTES, data - start), start).strip(b"\0")
+        return (data if is_hole else start), size
+    return start, min(size, os.lseek(descriptor, start, os.SEEK_HOLE))
+
+
+def raise_open_files_limit() -> int:
+    """Raises the soft limit of open files to the hard one; returns it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard

@@ -1,0 +1,173 @@
+"""When to look where: at busy sources often, at quiet ones rarely, at finished ones when they change."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from collector.errors import VolumeError
+from collector.events import Emit, EntrySkipped, FileUnreadable, ScanDone, VolumeUnreadable
+from collector.intake.catalog import Catalog
+from collector.intake.discover import Discovery, SourceDir
+from collector.intake.names import encode_name
+from collector.intake.track import TrackedSource
+from collector.intake.watch import Watch
+
+BUSY_SECONDS = 10.0
+"""A source that grew within this time is looked at every turn."""
+
+LONGEST_INTERVAL_SECONDS = 30.0
+FINISHED_INTERVAL_SECONDS = 600.0
+
+SHORTEST_INTERVAL_SECONDS = 0.05
+"""However many hints come, no source is looked at more often."""
+
+
+class Scanner:
+    def __init__(
+        self,
+        discovery: Discovery,
+        catalog: Catalog,
+        watch: Watch | None,
+        *,
+        volume: str,
+        shard: int,
+        poll_interval_seconds: float,
+        monotonic: Callable[[], float],
+        emit: Emit,
+    ) -> None:
+        self._monotonic = monotonic
+        self._discovery = discovery
+        self._catalog = catalog
+        self._watch = watch
+        self._name, self._shard = volume, shard
+        self._poll_interval = poll_interval_seconds
+        self._emit = emit
+        self._list_at = 0.0
+        self._listed_at = 0.0
+        self._reported: set[str] = set()
+        self.unreadable = ""
+        """Why the volume cannot be listed; empty while it can."""
+        self.last_at: float | None = None
+        self.last_seconds = 0.0
+
+    def scan(self, now: float, seconds: float) -> list[TrackedSource]:
+        """Looks where it is time to; returns the sources that were looked at.
+
+        `now` is by the wall clock, `seconds` by a clock that only goes forward: schedules keep to that.
+        """
+        self._take_hints()
+        if seconds >= self._list_at and not self._list(now, seconds):
+            return []
+        began = self._monotonic()
+        due = [source for source in self._catalog.urgent if self._may_look(source, seconds)]
+        if self._listed_at == seconds:
+            known = set(due)
+            due += [source for source in self._catalog if source.look_at <= seconds and source not in known]
+        looked = [source for source in due if self._look(source, now, seconds)]
+        if due:
+            self._report(now, self._monotonic() - began)
+        return looked
+
+    def _report(self, now: float, took_seconds: float) -> None:
+        self.last_at, self.last_seconds = now, took_seconds
+        sources, files = len(self._catalog.sources), self._catalog.files()
+        self._emit(ScanDone(self._name, self._shard, took_seconds, sources, files))
+
+    def next_at(self, seconds: float) -> float:
+        """When the next scan has something to do."""
+        if self._catalog.urgent:
+            return seconds + SHORTEST_INTERVAL_SECONDS
+        return self._list_at
+
+    def _may_look(self, source: TrackedSource, seconds: float) -> bool:
+        return seconds - source.looked_at >= SHORTEST_INTERVAL_SECONDS
+
+    def _take_hints(self) -> None:
+        """Moves the sources that something happened under to the front; unknown names ask for a listing."""
+        hints = self._watch.take_hints() if self._watch else set()
+        for name in hints:
+            under = self._catalog.under(name)
+            if not under:
+                self._list_at = 0.0
+            for source in under:
+                self._catalog.urgent[source] = None
+
+    def _list(self, now: float, seconds: float) -> bool:
+        """Lists all sources; false where the volume cannot be listed just now."""
+        self._list_at = seconds + self._poll_interval
+        try:
+            found = self._discovery.sources()
+            self._check_mounted(found)
+        except OSError as error:
+            self._unreadable(os.strerror(error.errno or 0))
+            return False
+        except VolumeError as error:
+            self._unreadable(error.message)
+            return False
+        self.unreadable = ""
+        self._listed_at = seconds
+        self._report_skipped()
+        there = set()
+        for directory in found:
+            source = self._catalog.source(directory, now)
+            source.directory = directory
+            there.add(source)
+        for source in self._catalog:
+            if source not in there:
+                source.look_at = 0.0
+        return True
+
+    def _check_mounted(self, found: list[SourceDir]) -> None:
+        """An unmounted volume is an empty directory: that is no proof that all files were deleted."""
+        if not found and self._catalog.sources and self._discovery.moved():
+            raise VolumeError("it is empty, and another file system than before: is it still mounted?")
+
+    def _unreadable(self, why: str) -> None:
+        if why != self.unreadable:
+            self._emit(VolumeUnreadable(volume=self._name, error=why))
+        self.unreadable = why
+
+    def _report_skipped(self) -> None:
+        for name, why in self._discovery.skipped:
+            if name not in self._reported:
+                self._reported.add(name)
+                path = encode_name(name)
+                self._emit(EntrySkipped(volume=self._name, source=".", path=path, why=why))
+
+    def _look(self, source: TrackedSource, now: float, seconds: float) -> bool:
+        """Looks at one source, unless it is finished and nothing came or went in it."""
+        self._catalog.urgent.pop(source, None)
+        source.looked_at = seconds
+        try:
+            if source.finished and not self._has_changed(source, seconds):
+                return False
+            look = self._discovery.look(source.directory)
+        except OSError as error:
+            source.look_at = seconds + self._poll_interval
+            source.error = os.strerror(error.errno or 0)
+            self._emit(FileUnreadable(self._name, source.source, "", source.error))
+            return False
+        source.error = ""
+        if look is None:
+            self._catalog.vanished(source, now)
+        else:
+            self._catalog.observe(source, look, now)
+        self._schedule(source, now, seconds)
+        return True
+
+    def _has_changed(self, source: TrackedSource, seconds: float) -> bool:
+        mtime_ns = self._discovery.mtime_ns(source.directory)
+        changed = mtime_ns != source.mtime_ns or seconds >= source.look_anyway_at
+        if not changed:
+            source.look_at = seconds + self._poll_interval
+        source.mtime_ns = mtime_ns
+        return changed
+
+    def _schedule(self, source: TrackedSource, now: float, seconds: float) -> None:
+        if source.finished or now - source.newest < BUSY_SECONDS or source.missing:
+            source.look_every = self._poll_interval
+        else:
+            source.look_every = min(max(2 * source.look_every, self._poll_interval), LONGEST_INTERVAL_SECONDS)
+        source.look_at = seconds + max(source.look_every, self._poll_interval)
+        source.look_anyway_at = seconds + FINISHED_INTERVAL_SECONDS

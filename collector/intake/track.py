@@ -1,0 +1,190 @@
+"""What is remembered of each source and file while it is collected.
+
+Two positions, one gate: `read_offset` is how far a file was read into batches; `committed_offset` how
+far the destination has it, and only a durable commit moves that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from collector.intake.discover import FileSight, SourceDir
+from collector.model import Evidence, FileCheckpoint, FileId, FinishedBy, Origin
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+HEAD_BYTES = 1024
+TAIL_BYTES = 256
+HASH_DIGITS = 32
+NOTHING = hashlib.sha256(b"").hexdigest()[:HASH_DIGITS]
+
+
+def short_hash(data: bytes | bytearray | memoryview) -> str:
+    """The hash that evidence is written with: the first 32 hex digits of SHA-256."""
+    return hashlib.sha256(data).hexdigest()[:HASH_DIGITS]
+
+
+class TrackedFile:
+    """One content of one path. Compared by identity."""
+
+    __slots__ = (
+        "committed_offset",
+        "descriptor",
+        "device",
+        "file",
+        "gone",
+        "grown_at",
+        "head_bytes",
+        "head_hash",
+        "inode",
+        "least_read_bytes",
+        "missing",
+        "mtime_ns",
+        "name",
+        "origin",
+        "prefix",
+        "read_offset",
+        "retry_at",
+        "seen_bytes",
+        "size",
+        "source",
+        "suspect",
+        "tail_bytes",
+        "tail_hash",
+        "taken_offset",
+        "waits_at",
+    )
+
+    def __init__(self, source: TrackedSource, file: FileId, origin: Origin, name: str) -> None:
+        self.source = source
+        self.file = file
+        self.origin = origin
+        self.name = name
+        self.device = self.inode = 0
+        self.size = 0
+        self.seen_bytes = 0
+        """The largest size seen: what is lost if it vanishes."""
+        self.mtime_ns: int | None = None
+        self.read_offset = self.taken_offset = self.committed_offset = 0
+        """`taken_offset` is where the last row ended: before `read_offset` where a hole was skipped."""
+        self.head_bytes = self.tail_bytes = 0
+        self.head_hash = self.tail_hash = NOTHING
+        self.prefix: _Hash | None = hashlib.sha256()
+        """Hash of all data read so far; None after a restart in the middle of the file."""
+        self.grown_at = 0.0
+        self.suspect = False
+        """Whether the reader found other bytes before the offset than it had read."""
+        self.waits_at = -1
+        """The size at which what is left is no complete line; -1 where nothing is left waiting."""
+        self.least_read_bytes = 0
+        self.missing = 0
+        self.gone = False
+        self.retry_at = 0.0
+        self.descriptor = -1
+
+    def restore(self, checkpoint: FileCheckpoint) -> None:
+        """Continues where the checkpoint says. What stands there is checked before it is read on."""
+        self.read_offset = self.taken_offset = self.committed_offset = self.size = self.seen_bytes = (
+            checkpoint.offset
+        )
+        evidence = checkpoint.evidence
+        self.device, self.inode = evidence.device, evidence.inode
+        self.head_bytes, self.head_hash = evidence.head_bytes, evidence.head_hash
+        self.tail_bytes, self.tail_hash = evidence.tail_bytes, evidence.tail_hash
+        if checkpoint.offset:
+            self.prefix = None
+
+    def sighted(self, sight: FileSight) -> None:
+        self.name, self.device, self.inode = sight.name, sight.device, sight.inode
+        self.size, self.mtime_ns = sight.size, sight.mtime_ns
+        self.seen_bytes = max(self.seen_bytes, sight.size)
+        self.missing = 0
+        self.suspect = False
+
+    @property
+    def unread_bytes(self) -> int:
+        return max(0, self.size - self.read_offset)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to read that was not found to be half a line already."""
+        return self.size > self.read_offset and self.size != self.waits_at
+
+    def evidence(self) -> Evidence:
+        """By what the file is known again, as of `read_offset`."""
+        return Evidence(
+            device=self.device,
+            inode=self.inode,
+            head_bytes=self.head_bytes,
+            head_hash=self.head_hash,
+            tail_bytes=self.tail_bytes,
+            tail_hash=self.tail_hash,
+            prefix_sha256=self.prefix.hexdigest() if self.prefix is not None else None,
+        )
+
+
+class TrackedSource:
+    """One source: its live files by raw name, and those that are gone but not done with."""
+
+    __slots__ = (
+        "deferred",
+        "directory",
+        "error",
+        "files",
+        "finish_by",
+        "finished",
+        "first_seen",
+        "generations",
+        "gone",
+        "look_anyway_at",
+        "look_at",
+        "look_every",
+        "looked_at",
+        "looks",
+        "missing",
+        "mtime_ns",
+        "newest",
+        "origin",
+        "past",
+        "skipped",
+        "source",
+        "tombstone",
+    )
+
+    def __init__(self, directory: SourceDir, source: str, origin: Origin, now: float) -> None:
+        self.directory = directory
+        self.source = source
+        self.origin = origin
+        self.files: dict[str, TrackedFile] = {}
+        self.gone: list[TrackedFile] = []
+        """Unlinked or moved away while open: still read through their descriptors."""
+        self.past: list[TrackedFile] = []
+        """Contents that were truncated or replaced: kept to know their copies by."""
+        self.deferred: dict[str, float] = {}
+        """Files that may be the copy of a copytruncate in progress, and since when."""
+        self.generations: dict[str, int] = {}
+        """The next generation of each path."""
+        self.skipped: set[str] = set()
+        self.tombstone = False
+        self.first_seen = now
+        self.newest = 0.0
+        """When anything last grew (seconds, the wall clock); 0 while nothing did."""
+        self.error = ""
+        """Why its directory could not be read at the last look; empty where it could."""
+        self.looks = 0
+        self.looked_at = float("-inf")
+        self.look_at = self.look_every = self.look_anyway_at = 0.0
+        """Schedule, in seconds of a clock that only goes forward."""
+        self.missing = 0
+        self.mtime_ns: int | None = None
+        self.finish_by: FinishedBy | None = None
+        """Why the source is taken for finished; None while it is not."""
+        self.finished = False
+        """Whether its receipt is written, and nothing changed since."""
+
+    def next_generation(self, path: str, floor: int) -> int:
+        generation = self.generations.get(path, floor)
+        self.generations[path] = generation + 1
+        return generation

@@ -1,0 +1,280 @@
+"""The loop of one shard: discover, identify, read, frame, batch, ship, commit, finish."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from collector.events import BatchCommitted, Emit, LinesRepaired
+from collector.finish import Finisher
+from collector.intake.catalog import Catalog
+from collector.intake.read import Reader
+from collector.intake.scan import Scanner
+from collector.model import BatchRecord, BatchSettings, Loss, Owner, VoidRecord
+from collector.records import object_key
+from collector.rows.batch import Batch, Sealed
+from collector.sink.ledger import Ledger
+from collector.sink.ship import Shipper
+from collector.state.checkpoint import Checkpoint
+from collector.state.folder import StateFolder
+from collector.takeover import pack_snapshot
+
+MOST_SEALED = 2
+"""Sealed batches that may wait for the destination. Beyond that, reading stops: memory is bounded."""
+
+SNAPSHOT_EVERY = 512
+"""Commit records after which a checkpoint is put into the destination, so that a rebuild reads few."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """`wall` in seconds since the epoch, for people and files; `monotonic` for schedules and durations."""
+
+    wall: Callable[[], float]
+    monotonic: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the loop is to do, besides its parts."""
+
+    volume: str
+    shard: int
+    owner: Owner
+    settings: BatchSettings
+    fields: tuple[str, ...]
+    batch_max_bytes: int
+    batch_max_age_seconds: float
+    read_bytes_per_second: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """A record that stands in the destination, with its object if it has one."""
+
+    record: BatchRecord | VoidRecord
+    took_seconds: float
+
+
+class Pipeline:
+    """One shard at work. `turn` is one round; all else is called from the same thread."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        scanner: Scanner,
+        catalog: Catalog,
+        reader: Reader,
+        ledger: Ledger,
+        checkpoint: Checkpoint,
+        folder: StateFolder,
+        finisher: Finisher,
+        pool: Executor,
+        clock: Clock,
+        wake: Callable[[], None],
+        emit: Emit,
+    ) -> None:
+        self._plan = plan
+        self._scanner, self._catalog, self._reader = scanner, catalog, reader
+        self._ledger, self.checkpoint, self._folder = ledger, checkpoint, folder
+        self._finisher = finisher
+        self._pool, self._clock, self._emit = pool, clock, emit
+        self._shipper: Shipper[Shipped | None] = Shipper("joblog-ship", wake)
+        self._batch = self._new_batch()
+        self._paid_at = clock.monotonic()
+        self._debt_bytes = 0.0
+        self._taken_bytes = 0
+        self._snapshot_at = checkpoint.sequence + SNAPSHOT_EVERY
+        self.committed_rows = self.committed_bytes = 0
+        self.lost_bytes: dict[str, int] = {}
+        self.last_commit_at: datetime | None = None
+
+    def turn(self) -> bool:
+        """One round. True if something moved, so that the next should follow at once."""
+        now = self._clock.wall()
+        for source in self._scanner.scan(now, self._clock.monotonic()):
+            self._finisher.consider(source, now)
+        self._catalog.queue.wake_partials(now)
+        moved = self._collect(now)
+        if self._is_due(now):
+            self.seal(now)
+        self._commit()
+        self._finisher.step()
+        return moved
+
+    def _collect(self, now: float) -> bool:
+        if self._is_blocked():
+            return False
+        reads = self._reader.fill(self._catalog, now)
+        if not reads:
+            return False
+        lines = self._reader.frame(reads)
+        takes = self._reader.take(self._catalog, reads, lines)
+        repaired = self._batch.add(self._reader.arena, lines, takes, int(now * 1e6))
+        self._debt_bytes += sum(read.length for read in reads)
+        self._taken_bytes += sum(take.end - take.start for take in takes)
+        if repaired:
+            self._emit(LinesRepaired(self._plan.volume, repaired))
+        return True
+
+    def seal(self, now: float) -> None:
+        """Ends the batch, if it holds anything, and sends it on its way, with the losses found so far."""
+        losses, self._catalog.losses = tuple(self._catalog.losses), []
+        if self._batch.rows:
+            sealed, self._batch = self._batch.seal(), self._new_batch()
+            sealed_at = datetime.fromtimestamp(now, UTC)
+            self._shipper.submit(lambda: self._ship(sealed, sealed_at, losses))
+        elif losses:
+            self._shipper.submit(lambda: Shipped(self._ledger.void(None, losses), 0.0))
+
+    def _is_due(self, now: float) -> bool:
+        if self._shipper.waiting >= MOST_SEALED:
+            return False
+        opened_at = self._batch.opened_at
+        if opened_at is None:
+            return bool(self._catalog.losses)
+        # Should the wall clock jump backward, the batch does not wait for it to come round again.
+        age = abs(now - opened_at)
+        return age >= self._plan.batch_max_age_seconds or self._batch.bytes >= self._plan.batch_max_bytes
+
+    def _is_blocked(self) -> bool:
+        """Back-pressure: the destination or the encoder is behind, or the rate limit is used up."""
+        full = self._batch.bytes >= self._plan.batch_max_bytes
+        return full or self._batch.waiting() or self._overdrawn()
+
+    def _overdrawn(self) -> bool:
+        """Pays the debt of what was read with the time that passed; true while some is left."""
+        rate = self._plan.read_bytes_per_second
+        if rate is None:
+            return False
+        now = self._clock.monotonic()
+        self._debt_bytes = max(0.0, self._debt_bytes - rate * (now - self._paid_at))
+        self._paid_at = now
+        return self._debt_bytes > 0
+
+    # --- on the shipper's thread
+
+    def _ship(self, sealed: Sealed, sealed_at: datetime, losses: tuple[Loss, ...]) -> Shipped:
+        """The two puts of the commit protocol: record, then object."""
+        body = memoryview(sealed.body.result())
+        began = self._clock.monotonic()
+
+        def make(sequence: int, epoch: int) -> BatchRecord:
+            plan = self._plan
+            return BatchRecord(
+                volume=plan.volume,
+                shard=plan.shard,
+                sequence=sequence,
+                epoch=epoch,
+                instance=plan.owner.instance,
+                sealed_at=sealed_at,
+                object_key=object_key(plan.volume, plan.shard, sequence, sealed_at, sealed.settings),
+                object_bytes=len(body),
+                rows=sealed.rows,
+                bytes=sealed.bytes,
+                settings=sealed.settings,
+                origins=sealed.origins,
+                spans=sealed.spans,
+                losses=losses,
+            )
+
+        record = self._ledger.claim(make)
+        self._ledger.put_object(record, body)
+        return Shipped(record, self._clock.monotonic() - began)
+
+    # --- commits
+
+    def _commit(self) -> None:
+        """Takes in what is durable now: only here do committed offsets move."""
+        for shipped in self._shipper.results():
+            if shipped is not None:
+                self._committed(shipped)
+        if self._folder.wants_compaction():
+            self._folder.compact(self.checkpoint)
+
+    def _committed(self, shipped: Shipped) -> None:
+        record = shipped.record
+        self.checkpoint.apply(record)
+        completed = None
+        if isinstance(record, BatchRecord):
+            completed = record.sequence
+            self.checkpoint.completed(completed)
+        self._folder.append(records=[record], completed=completed)
+        self.count_losses(record.losses)
+        if isinstance(record, BatchRecord):
+            self._batch_committed(record, shipped.took_seconds)
+        if record.sequence >= self._snapshot_at:
+            self._put_snapshot()
+
+    def _batch_committed(self, record: BatchRecord, took_seconds: float) -> None:
+        for span in record.spans:
+            self._catalog.committed(record.origins[span.origin].source, span.path, span.generation, span.end)
+        self.committed_rows += record.rows
+        self.committed_bytes += record.bytes
+        self.last_commit_at = datetime.fromtimestamp(self._clock.wall(), UTC)
+        self._emit(
+            BatchCommitted(
+                volume=record.volume,
+                shard=record.shard,
+                sequence=record.sequence,
+                object_key=record.object_key,
+                rows=record.rows,
+                bytes=record.bytes,
+                object_bytes=record.object_bytes,
+                files=len(record.spans),
+                seconds=took_seconds,
+            )
+        )
+
+    def _put_snapshot(self) -> None:
+        sequence, body = self.checkpoint.sequence, pack_snapshot(self.checkpoint)
+        self._snapshot_at = sequence + SNAPSHOT_EVERY
+        self._shipper.submit(lambda: self._ledger.put_snapshot(sequence, body))
+
+    def count_losses(self, losses: Sequence[Loss]) -> None:
+        for loss in losses:
+            self.lost_bytes[loss.reason] = self.lost_bytes.get(loss.reason, 0) + loss.end - loss.start
+
+    # --- for whoever turns the loop
+
+    @property
+    def uncommitted_bytes(self) -> int:
+        """Bytes that were read and are not yet committed."""
+        return self._taken_bytes - self.committed_bytes
+
+    @property
+    def batch_rows(self) -> int:
+        return self._batch.rows
+
+    @property
+    def batch_bytes(self) -> int:
+        return self._batch.bytes
+
+    def due_seconds(self) -> float:
+        """In how many seconds the batch, or a half line, will have waited long enough."""
+        now = self._clock.wall()
+        opened_at = self._batch.opened_at
+        batch = opened_at + self._plan.batch_max_age_seconds if opened_at is not None else None
+        due = [at for at in (batch, self._catalog.queue.next_partial()) if at is not None]
+        return max(0.001, min(due) - now) if due else float("inf")
+
+    def is_flushed(self, now: float) -> bool:
+        """Sends off and takes in what it can; true when all that was read is committed, receipts too."""
+        if self._shipper.waiting < MOST_SEALED:
+            self.seal(now)
+        self._commit()
+        self._finisher.step()
+        return self.is_shipped() and not self._finisher.writing
+
+    def is_shipped(self) -> bool:
+        """Whether everything that was read, and every loss, is committed."""
+        return not (self._batch.rows or self._shipper.waiting or self._catalog.losses)
+
+    def close(self) -> None:
+        self._shipper.close()
+
+    def _new_batch(self) -> Batch:
+        return Batch(self._plan.settings, self._plan.fields, self._pool)

@@ -1,0 +1,135 @@
+"""What receipts say, kept small until the files are proven, and compared then."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator
+
+from collector.errors import ExportDamaged
+from collector.model import FileId, Receipt, ReceiptFile
+from collector.query.files import FileKey, FileProof, Mark
+from collector.query.intervals import Ranges
+from collector.query.report import Difference
+from collector.records import decode_receipt, receipt_key
+
+SHA256_OF_NOTHING = hashlib.sha256().hexdigest()
+
+
+class Receipts:
+    """All revisions of all receipts of an export, by volume and source."""
+
+    def __init__(self, found: Callable[[Difference], None]) -> None:
+        self._found = found
+        self._all: dict[tuple[str, str], list[Receipt]] = defaultdict(list)
+        self._marks: dict[FileKey, set[int]] = defaultdict(set)
+
+    def read(self, bodies: Iterable[tuple[str, bytes]]) -> None:
+        for key, body in bodies:
+            try:
+                receipt = decode_receipt(body, key)
+            except ExportDamaged as error:
+                self._found(Difference("damaged", error.message, key=key))
+                continue
+            if key != _key(receipt):
+                says = f"says that it is {_key(receipt)}"
+                self._found(Difference("receipt", says, receipt.volume, receipt.source, key=key))
+                continue
+            self._all[receipt.volume, receipt.source].append(receipt)
+            for file in receipt.files:
+                if file.bytes:
+                    self._marks[_file_key(receipt, file)].add(file.bytes)
+
+    def count(self, volume: str) -> int:
+        return sum(len(revisions) for (of, _), revisions in self._all.items() if of == volume)
+
+    def volumes(self) -> set[str]:
+        return {volume for volume, _ in self._all}
+
+    def marks_at(self, key: FileKey) -> frozenset[int]:
+        """The lengths of the file that its source's receipts speak of."""
+        return frozenset(self._marks.get(key, ()))
+
+    def excuse(self, files: dict[FileKey, FileProof]) -> None:
+        """Tells the files of the holes and losses that receipts list."""
+        for receipt in self._every():
+            for file in receipt.files:
+                proof = files.get(_file_key(receipt, file))
+                for start, end in file.holes if proof else ():
+                    proof.excuse(start, end)  # type: ignore[union-attr]  # there is nothing to loop over without
+            for loss in receipt.losses:
+                at = FileId(receipt.source, loss.path, loss.generation)
+                proof = files.setdefault((receipt.volume, at), FileProof())
+                proof.lose(loss.start, loss.end)
+
+    def compare(self, files: dict[FileKey, FileProof], objects: Collection[str], volume: str | None) -> None:
+        """Reports each receipt that says something else than what was proven."""
+        for receipt in self._every():
+            if volume not in (None, receipt.volume):
+                continue
+            for file in receipt.files:
+                fault = _file_fault(file, files.get(_file_key(receipt, file)))
+                if fault:
+                    self._report(receipt, file, fault)
+            for key in receipt.objects:
+                if key not in objects:
+                    detail = f"names an object that is not there: {key}"
+                    self._found(
+                        Difference("missing", detail, receipt.volume, receipt.source, key=_key(receipt))
+                    )
+
+    def compare_losses(self, losses: dict[FileKey, Ranges], volume: str | None) -> None:
+        """Reports losses of the records that the newest receipt of a source does not list."""
+        newest = {at: max(all_of, key=lambda each: each.revision) for at, all_of in self._all.items()}
+        for (of, file), ranges in losses.items():
+            receipt = newest.get((of, file.source))
+            if receipt is None or volume not in (None, of):
+                continue
+            same = [
+                loss
+                for loss in receipt.losses
+                if (loss.path, loss.generation) == (file.path, file.generation)
+            ]
+            listed = Ranges((loss.start, loss.end) for loss in same)
+            for low, high in ranges:
+                for start, end in listed.missing(low, high):
+                    where = (of, file.source, file.path, file.generation, start, end)
+                    detail = "lost by the records, but not listed as lost"
+                    self._found(Difference("receipt", detail, *where, key=_key(receipt)))
+
+    def _every(self) -> Iterator[Receipt]:
+        for revisions in self._all.values():
+            yield from revisions
+
+    def _report(self, receipt: Receipt, file: ReceiptFile, fault: str) -> None:
+        end = max([file.bytes, *(hole_end for _, hole_end in file.holes)])
+        where = (receipt.volume, receipt.source, file.path, file.generation, 0, end)
+        self._found(Difference("receipt", fault, *where, key=_key(receipt)))
+
+
+def _key(receipt: Receipt) -> str:
+    return receipt_key(receipt.namespace, receipt.source, receipt.volume, receipt.revision)
+
+
+def _file_key(receipt: Receipt, file: ReceiptFile) -> FileKey:
+    return receipt.volume, FileId(receipt.source, file.path, file.generation)
+
+
+def _file_fault(file: ReceiptFile, proof: FileProof | None) -> str:
+    """What the receipt says of a file that is not so; "" where all is."""
+    if not file.bytes:
+        mark: Mark | None = Mark(SHA256_OF_NOTHING, 0)
+    else:
+        mark = proof.marks.get(file.bytes) if proof else None
+    if mark is None:
+        if proof is not None and proof.spoiled:
+            return ""  # what is wrong with its spans was reported
+        there = proof.bytes if proof else 0
+        return f"says {file.bytes} bytes, but {there} are there" + (
+            ", and no span ends where it says" if there > file.bytes else ""
+        )
+    if file.lines != mark.lines:
+        return f"says {file.lines} lines, but {mark.lines} are there"
+    if file.sha256 and mark.sha256 and file.sha256 != mark.sha256:
+        return "says another SHA-256 than that of the bytes that are there"
+    return ""

@@ -1,0 +1,196 @@
+"""A batch: rows of many files on their way into one object, and the spans that say which rows those are.
+
+The batch is filled by one thread. Whenever enough rows are pending, they go to the encoder on
+another thread, so that a sealed batch is nearly encoded already and only its compressed form is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from collector.model import BatchSettings, FileId, Lines, Origin, Span, Take
+from collector.rows.encode import Encoder, Part, encoder
+from collector.rows.utf8 import messages
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+ENCODE_BYTES = 16 << 20
+"""Pending source bytes that are worth a row group of their own."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sealed:
+    """A batch that changes no more. `body` is the encoded object, perhaps still being made."""
+
+    settings: BatchSettings
+    rows: int
+    bytes: int
+    origins: tuple[Origin, ...]
+    spans: tuple[Span, ...]
+    files: tuple[tuple[FileId, int], ...]
+    body: Future[pa.Buffer]
+
+
+class _OpenSpan:
+    """A span that may still grow by the next read of its file."""
+
+    def __init__(self, take: Take, origin: int) -> None:
+        self.file, self.origin, self.start = take.file, origin, take.start
+        self.end = take.start
+        self.rows = self.line_feeds = 0
+        self.terminated = False
+        self.reads: list[tuple[int, int]] = []
+        self.name = take.name
+        self.evidence = take.evidence
+        # Where the span starts the file, the evidence carries the hash of just these bytes already.
+        self.hash: _Hash | None = (
+            None if take.start == 0 and take.evidence.prefix_sha256 else hashlib.sha256()
+        )
+
+    def grow(self, take: Take, data: memoryview, observed_us: int) -> None:
+        self.end, self.name, self.evidence = take.end, take.name, take.evidence
+        self.terminated = take.terminated
+        self.rows += take.rows
+        self.line_feeds += take.line_feeds
+        self.reads.append((take.end, observed_us))
+        if self.hash is not None:
+            self.hash.update(data)
+
+    def close(self) -> Span:
+        prefix = self.evidence.prefix_sha256
+        sha256 = self.hash.hexdigest() if self.hash is not None else prefix
+        return Span(
+            path=self.file.path,
+            generation=self.file.generation,
+            origin=self.origin,
+            start=self.start,
+            end=self.end,
+            rows=self.rows,
+            line_feeds=self.line_feeds,
+            sha256=sha256 or "",
+            reads=tuple(self.reads),
+            name=self.name,
+            evidence=self.evidence,
+            terminated=self.terminated,
+        )
+
+
+class Batch:
+    """Rows since the last sealing. `opened_at` is when its first row was read (seconds), None while empty."""
+
+    def __init__(self, settings: BatchSettings, fields: Sequence[str], pool: Executor) -> None:
+        self.settings = settings
+        self.rows = 0
+        self.bytes = 0
+        self.opened_at: float | None = None
+        self._pool = pool
+        self._encoder: Encoder = encoder(settings, fields)
+        self._pending: list[Part] = []
+        self._pending_bytes = 0
+        self._encoding: list[Future[None]] = []
+        self._origins: dict[Origin, int] = {}
+        self._open: dict[FileId, _OpenSpan] = {}
+        self._spans: list[Span | _OpenSpan] = []
+
+    def add(self, arena: NDArray[np.uint8], lines: Lines, takes: Sequence[Take], observed_us: int) -> int:
+        """Adds the rows of one framed arena; `takes` has one element a read. Returns rows that were no UTF-8.
+
+        The arena may be reused when this returns.
+        """
+        if not len(lines.starts):
+            return 0
+        if self.opened_at is None:
+            self.opened_at = observed_us / 1e6
+        view = memoryview(arena)  # type: ignore[arg-type]  # numpy arrays have the buffer protocol from 3.12 typing on
+        taken = [take for take in takes if take.rows]
+        for take in taken:
+            self._extend(take, view[take.at : take.at + take.end - take.start], observed_us)
+        part, repaired = _part(arena, lines, taken, observed_us, raw=self.settings.format == "raw")
+        self._pending.append(part)
+        size = sum(take.end - take.start for take in taken)
+        self.rows += len(lines.starts)
+        self.bytes += size
+        self._pending_bytes += size
+        if self._pending_bytes >= ENCODE_BYTES:
+            self._encode_pending()
+        return repaired
+
+    def seal(self) -> Sealed:
+        """Ends the batch: its rows, spans and encoded object are fixed from now on."""
+        self._encode_pending()
+        spans = tuple(span.close() if isinstance(span, _OpenSpan) else span for span in self._spans)
+        order = list(self._origins)
+        files = tuple(
+            (FileId(order[span.origin].source, span.path, span.generation), span.end) for span in spans
+        )
+        encoding, encode = self._encoding, self._encoder
+        body = self._pool.submit(_finish, encode, encoding, files, spans)
+        return Sealed(self.settings, self.rows, self.bytes, tuple(order), spans, files, body)
+
+    def waiting(self) -> bool:
+        """Whether the encoder is behind, so that adding more would only pile up rows in memory."""
+        self._encoding = [future for future in self._encoding if not _is_done(future)]
+        return len(self._encoding) > 1
+
+    def _extend(self, take: Take, data: memoryview, observed_us: int) -> None:
+        span = self._open.get(take.file)
+        if span is None or span.end != take.start:
+            origin = self._origins.setdefault(take.origin, len(self._origins))
+            span = self._open[take.file] = _OpenSpan(take, origin)
+            self._spans.append(span)
+        span.grow(take, data, observed_us)
+
+    def _encode_pending(self) -> None:
+        if self._pending:
+            parts, self._pending, self._pending_bytes = self._pending, [], 0
+            self._encoding.append(self._pool.submit(self._encoder.write, parts))
+
+
+def _is_done(future: Future[None]) -> bool:
+    """True once done; an encoder that failed raises here, in the thread that feeds it."""
+    if not future.done():
+        return False
+    future.result()
+    return True
+
+
+def _finish(
+    encode: Encoder,
+    encoding: Sequence[Future[None]],
+    files: Sequence[tuple[FileId, int]],
+    spans: Sequence[Span],
+) -> pa.Buffer:
+    for future in encoding:
+        future.result()
+    return encode.finish([(file, span.start, span.end) for (file, _), span in zip(files, spans, strict=True)])
+
+
+def _part(
+    arena: NDArray[np.uint8], lines: Lines, taken: Sequence[Take], observed_us: int, *, raw: bool
+) -> tuple[Part, int]:
+    counts = np.array([take.rows for take in taken], np.int64)
+    shift = np.array([take.start - take.at for take in taken], np.int64)
+    message, exact, repaired = (None, None, 0) if raw else messages(arena, lines)
+    contents = tuple(bytes(arena[take.at : take.at + take.end - take.start]) for take in taken) if raw else ()
+    part = Part(
+        files=tuple((take.file, take.origin) for take in taken),
+        starts=tuple(take.start for take in taken),
+        ends=tuple(take.end for take in taken),
+        counts=counts,
+        offset=lines.starts + np.repeat(shift, counts),
+        message=message,
+        raw=exact,
+        eol=lines.eol,
+        observed_us=observed_us,
+        contents=contents,
+    )
+    return part, repaired

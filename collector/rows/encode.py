@@ -1,0 +1,178 @@
+"""Columns → the bytes of one object: Parquet, NDJSON or raw. Native code does the work, in row groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from collector.model import BatchSettings, FileId, Origin
+from collector.rows.ndjson import json_lines
+from collector.rows.schema import ORIGIN_COLUMNS, PLAIN_COLUMNS, TEXT, UTC_MICROSECONDS, schema
+
+ZSTD_LEVEL = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """The rows of one arena, detached from it. `files`, `starts`, `ends`, `counts` have one element a read;
+    `offset`, `message`, `raw` (None: all null), `eol` one a row. `contents` is for raw objects only.
+    """
+
+    files: tuple[tuple[FileId, Origin], ...]
+    starts: tuple[int, ...]
+    ends: tuple[int, ...]
+    counts: NDArray[np.int64]
+    offset: NDArray[np.int64]
+    message: pa.StringArray
+    raw: pa.BinaryArray | None
+    eol: NDArray[np.bool_]
+    observed_us: int
+    contents: tuple[bytes, ...]
+
+
+class Encoder(Protocol):
+    """Makes one object. `write` and `finish` are called in order, from one thread at a time."""
+
+    def write(self, parts: Sequence[Part]) -> None: ...
+
+    def finish(self, spans: Sequence[tuple[FileId, int, int]]) -> pa.Buffer:
+        """The object as a buffer; `spans` are file, start and end offset, in the order of the record."""
+
+
+def encoder(settings: BatchSettings, fields: Sequence[str]) -> Encoder:
+    if settings.format == "parquet":
+        return ParquetEncoder(settings, fields)
+    if settings.format == "ndjson":
+        return NdjsonEncoder(settings, fields)
+    return RawEncoder(settings)
+
+
+def table(parts: Sequence[Part], fields: Sequence[str]) -> pa.Table:
+    """All columns of the parts, in the order of the schema."""
+    files = [file for part in parts for file in part.files]
+    counts = np.concatenate([part.counts for part in parts])
+    rows = [len(part.offset) for part in parts]
+    wanted = schema(fields)
+    values = {
+        **_origin_columns(files, counts, fields),
+        "generation": np.repeat(np.array([file.generation for file, _ in files], np.int32), counts),
+        "offset": np.concatenate([part.offset for part in parts]),
+        "observed_at": pa.array(np.repeat([part.observed_us for part in parts], rows)).cast(UTC_MICROSECONDS),
+        "message": pa.chunked_array([part.message for part in parts]),
+        "raw": pa.chunked_array([_raw(part) for part in parts]),
+        "eol": np.concatenate([part.eol for part in parts]),
+    }
+    columns = [
+        values[field.name] if field.name in values else pa.nulls(sum(rows), field.type) for field in wanted
+    ]
+    return pa.table(columns, schema=wanted)
+
+
+def _raw(part: Part) -> pa.BinaryArray:
+    return pa.nulls(len(part.offset), pa.binary()) if part.raw is None else part.raw
+
+
+def _origin_columns(
+    files: Sequence[tuple[FileId, Origin]], counts: NDArray[np.int64], fields: Sequence[str]
+) -> dict[str, pa.Array]:
+    def text(values: Sequence[str | None]) -> pa.DictionaryArray:
+        return _repeat(pa.array(values, pa.string()).dictionary_encode(), counts)
+
+    columns = {name: text([getattr(origin, name) for _, origin in files]) for name in ORIGIN_COLUMNS}
+    columns["source"] = text([file.source for file, _ in files])
+    columns["path"] = text([file.path for file, _ in files])
+    for name in fields:
+        columns[name] = text([dict(origin.fields).get(name) for _, origin in files])
+    scheduled = pa.array([origin.scheduled_at for _, origin in files], UTC_MICROSECONDS)
+    columns["scheduled_at"] = scheduled.take(pa.array(np.repeat(np.arange(len(files)), counts)))
+    return columns
+
+
+def _repeat(encoded: pa.DictionaryArray, counts: NDArray[np.int64]) -> pa.DictionaryArray:
+    """A dictionary array with element i `counts[i]` times: only its indices are repeated."""
+    codes = np.repeat(encoded.indices.fill_null(-1).to_numpy(), counts)
+    return pa.DictionaryArray.from_arrays(
+        pa.array(codes, pa.int32(), mask=codes < 0), encoded.dictionary
+    ).cast(TEXT)
+
+
+class ParquetEncoder:
+    """Each `write` is a row group."""
+
+    def __init__(self, settings: BatchSettings, fields: Sequence[str]) -> None:
+        self._fields = fields
+        wanted = schema(fields)
+        dictionaries = [field.name for field in wanted if pa.types.is_dictionary(field.type)]
+        codec = settings.compression
+        self._sink = pa.BufferOutputStream()
+        self._writer = pq.ParquetWriter(
+            self._sink,
+            wanted,
+            compression=codec,
+            compression_level=ZSTD_LEVEL if codec == "zstd" else None,
+            use_dictionary=dictionaries,
+            # Minimum and maximum of a message prune nothing; those of the other columns let readers skip.
+            write_statistics=[field.name for field in wanted if field.name not in PLAIN_COLUMNS],
+            data_page_size=1 << 20,
+        )
+
+    def write(self, parts: Sequence[Part]) -> None:
+        rows = table(parts, self._fields)
+        self._writer.write_table(rows, row_group_size=max(1, len(rows)))
+
+    def finish(self, spans: Sequence[tuple[FileId, int, int]]) -> pa.Buffer:
+        self._writer.close()
+        return self._sink.getvalue()
+
+
+class NdjsonEncoder:
+    def __init__(self, settings: BatchSettings, fields: Sequence[str]) -> None:
+        self._fields = fields
+        self._sink, self._stream = _compressed(settings)
+
+    def write(self, parts: Sequence[Part]) -> None:
+        for block in json_lines(table(parts, self._fields)):
+            self._stream.write(block)
+
+    def finish(self, spans: Sequence[tuple[FileId, int, int]]) -> pa.Buffer:
+        self._stream.close()
+        return self._sink.getvalue()
+
+
+class RawEncoder:
+    """The spans' bytes one after the other, so all are kept until the order of the spans is known."""
+
+    def __init__(self, settings: BatchSettings) -> None:
+        self._settings = settings
+        self._reads: dict[tuple[FileId, int], tuple[int, bytes]] = {}
+
+    def write(self, parts: Sequence[Part]) -> None:
+        for part in parts:
+            for (file, _), start, end, content in zip(
+                part.files, part.starts, part.ends, part.contents, strict=True
+            ):
+                self._reads[file, start] = (end, content)
+
+    def finish(self, spans: Sequence[tuple[FileId, int, int]]) -> pa.Buffer:
+        sink, stream = _compressed(self._settings)
+        for file, start, end in spans:
+            position = start
+            while position < end:
+                position, content = self._reads[file, position]
+                stream.write(content)
+        stream.close()
+        return sink.getvalue()
+
+
+def _compressed(settings: BatchSettings) -> tuple[pa.BufferOutputStream, pa.NativeFile]:
+    """A sink in memory and the stream that writes into it through the codec."""
+    sink = pa.BufferOutputStream()
+    if settings.compression == "none":
+        return sink, sink
+    return sink, pa.CompressedOutputStream(sink, settings.compression)

@@ -1,0 +1,36 @@
+"""The export's columns: names, types and order (DESIGN of the export: docs/export-format.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+UTC_MICROSECONDS = pa.timestamp("us", tz="UTC")
+TEXT = pa.dictionary(pa.int32(), pa.string())
+
+ORIGIN_COLUMNS = ("namespace", "job", "pod", "container", "pod_ip", "node_ip", "node", "cronjob")
+"""Columns that stand in `Origin` under the same name and are dictionary-encoded."""
+
+COLUMNS: tuple[tuple[str, pa.DataType], ...] = (
+    *((name, TEXT) for name in ORIGIN_COLUMNS),
+    ("scheduled_at", UTC_MICROSECONDS),
+    ("source", TEXT),
+    ("path", TEXT),
+    ("generation", pa.int32()),
+    ("offset", pa.int64()),
+    ("observed_at", UTC_MICROSECONDS),
+    ("time", UTC_MICROSECONDS),
+    ("stream", pa.string()),
+    ("message", pa.string()),
+    ("raw", pa.binary()),
+    ("eol", pa.bool_()),
+)
+
+PLAIN_COLUMNS = ("message", "raw")
+"""Columns whose values hardly repeat: a dictionary would only cost."""
+
+
+def schema(fields: Sequence[str]) -> pa.Schema:
+    """The schema of an object whose layout has the further fields `fields`, in layout order."""
+    return pa.schema([*COLUMNS, *((name, TEXT) for name in fields)])

@@ -1,0 +1,65 @@
+"""Message columns: rows of an arena as valid UTF-8, and the exact bytes where they are none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from collector.model import Lines
+
+LINE_FEED = 10
+
+
+def messages(arena: NDArray[np.uint8], lines: Lines) -> tuple[pa.StringArray, pa.BinaryArray | None, int]:
+    """The `message` (string) and `raw` (binary) columns of all rows, and how many rows were no UTF-8.
+
+    The arena may be reused afterwards: rows are gathered once, natively. Arrow offsets ascend and
+    meet, so line feeds and gaps lie in the odd slots of an array whose even slots are the rows.
+    `raw` is None where every row is UTF-8.
+    """
+    rows = len(lines.starts)
+    offsets = np.empty(2 * rows + 1, np.int32)
+    offsets[0:-1:2] = lines.starts
+    offsets[1::2] = lines.ends
+    offsets[-1] = lines.ends[-1] if rows else 0
+    slots = pa.BinaryArray.from_buffers(
+        pa.binary(), 2 * rows, [None, pa.py_buffer(offsets), pa.py_buffer(arena)]
+    )
+    values = slots.take(pa.array(np.arange(0, 2 * rows, 2, dtype=np.int32)))
+    text = values.view(pa.string())
+    try:
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        return repair(values)
+    return text, None, 0
+
+
+def repair(values: pa.BinaryArray) -> tuple[pa.StringArray, pa.BinaryArray | None, int]:
+    """Replaces what is no UTF-8 by U+FFFD, one for each maximal part of an ill-formed sequence
+    (Unicode 3.9, "U+FFFD substitution of maximal subparts"; CPython's decoder does so).
+
+    No row holds a line feed, and a decoder never swallows one, so all rows are decoded at once with
+    line feeds between them and split again. A row was wrong exactly if this changed its bytes.
+    """
+    joined = pc.binary_join_element_wise(values, b"\n", b"")
+    data = joined.buffers()[2]
+    fixed = str(memoryview(data)[: _size(joined)], "utf-8", "replace").encode()
+    stops = np.flatnonzero(np.frombuffer(fixed, np.uint8) == LINE_FEED)
+    lines = Lines(
+        np.concatenate([[0], stops[:-1] + 1]).astype(np.int64),
+        stops.astype(np.int64),
+        np.ones(len(stops), np.bool_),
+        np.zeros(0, np.int64),
+        np.zeros(0, np.int64),
+    )
+    text, _, _ = messages(np.frombuffer(fixed, np.uint8), lines)
+    wrong = pc.not_equal(text.view(pa.binary()), values)
+    raw = pc.if_else(wrong, values, pa.scalar(None, pa.binary()))
+    return text, raw, int(pc.sum(wrong).as_py() or 0)
+
+
+def _size(array: pa.BinaryArray) -> int:
+    """Bytes of data of a binary array that starts at offset 0."""
+    return int(np.frombuffer(array.buffers()[1], np.int32)[len(array)])

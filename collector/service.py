@@ -1,0 +1,173 @@
+"""Assembles the collector, runs each shard on a thread of its own, and brings all down in order."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import FrameType
+
+from collector import __version__
+from collector.assembly import Task
+from collector.config import Config
+from collector.errors import ConfigError, JoblogError
+from collector.events import CollectorFailed, Emit, Event, HttpUnavailable
+from collector.intake.read import raise_open_files_limit
+from collector.logs import configure, log_event
+from collector.model import Owner, ShardStatus
+from collector.pipeline import Clock
+from collector.shard import Shard
+from collector.sink.destination import open_store
+from collector.sink.retry import RetryPolicy
+from collector.web.metrics import Metrics
+from collector.web.server import WebServer
+
+ONCE_POLICY = RetryPolicy(attempts=8, first_seconds=0.5, longest_seconds=10)
+ENDLESS_POLICY = RetryPolicy(attempts=None, first_seconds=0.5, longest_seconds=30)
+
+SPARE_FILES = 128
+"""Descriptors that are not log files: sockets, state, directories while they are listed."""
+
+CLOCK = Clock(wall=time.time, monotonic=time.monotonic)
+
+
+def run(config: Config, *, once: bool, complete: bool, log_format: str, log_level: str) -> int:
+    """Collects until told to stop, or with `once` until all that is there is committed. Returns the
+    exit code. Raises JoblogError for what went wrong first.
+    """
+    configure(log_format, log_level, sys.stderr)
+    metrics = Metrics()
+
+    def emit(event: Event) -> None:
+        metrics(event)
+        log_event(event)
+
+    config = _within_open_files(config)
+    store = open_store(config.to)
+    shards = [Shard(task, store, emit) for task in _tasks(config, once=once, complete=complete)]
+    store.check()
+    service = Service(shards, emit)
+    try:
+        with _signals(service), _web_server(config, service, metrics, emit):
+            return service.run()
+    finally:
+        store.close()
+
+
+class Service:
+    """The shards of one process. What one cannot go on after stops all: half a collector misleads."""
+
+    def __init__(self, shards: Sequence[Shard], emit: Emit) -> None:
+        self._shards = shards
+        self._emit = emit
+        self._codes: list[int] = []
+        self._errors: list[BaseException] = []
+
+    def run(self) -> int:
+        """Returns the highest exit code of the shards; raises the error of the one that failed first."""
+        threads = [
+            threading.Thread(target=self._run, args=(shard,), name="joblog-shard") for shard in self._shards
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if self._errors:
+            raise self._errors[0]
+        return max(self._codes)
+
+    def stop(self) -> None:
+        for shard in self._shards:
+            shard.stop()
+
+    def statuses(self) -> list[ShardStatus]:
+        return [shard.status() for shard in self._shards]
+
+    def _run(self, shard: Shard) -> None:
+        try:
+            self._codes.append(shard.run())
+        except BaseException as error:  # noqa: BLE001  # raised again by `run`, on the main thread
+            self._errors.append(error)
+            status = shard.status()
+            self._emit(CollectorFailed(status.volume, status.shard, _words(error)))
+            self.stop()
+
+
+def _words(error: BaseException) -> str:
+    return str(error) if isinstance(error, JoblogError) else f"{type(error).__name__}: {error}"
+
+
+def _tasks(config: Config, *, once: bool, complete: bool) -> Iterator[Task]:
+    owner = Owner(secrets.token_hex(8), socket.gethostname(), os.getpid(), __version__)
+    share = config.limits.memory_bytes // (len(config.volumes) * config.shards)
+    for volume in config.volumes:
+        for shard in range(config.shards):
+            yield Task(
+                config=config,
+                volume=volume,
+                shard=shard,
+                memory_bytes=share,
+                once=once,
+                complete=complete,
+                owner=owner,
+                policy=ONCE_POLICY if once else ENDLESS_POLICY,
+                clock=CLOCK,
+                random=random.random,
+            )
+
+
+def _within_open_files(config: Config) -> Config:
+    """`limits.open_files` for each shard, within what the process may open at all."""
+    shards = len(config.volumes) * config.shards
+    most = min(config.limits.open_files, raise_open_files_limit() - SPARE_FILES) // shards
+    if most < 1:
+        raise ConfigError(
+            f"limits.open_files: {shards} shards need more open files than this process may have",
+            hint="raise the limit (ulimit -n) or lower shards",
+        )
+    return config.model_copy(update={"limits": config.limits.model_copy(update={"open_files": most})})
+
+
+@contextmanager
+def _signals(service: Service) -> Iterator[None]:
+    """SIGTERM and SIGINT drain; a second one ends the process as it would have without us."""
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        service.stop()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _web_server(config: Config, service: Service, metrics: Metrics, emit: Emit) -> Iterator[None]:
+    """Serves while the collector runs. A default port that is taken is a log line, a configured one an
+    error.
+    """
+    if config.http is None:
+        yield
+        return
+    server = WebServer(config.http, service.statuses, metrics, lambda: datetime.now(UTC))
+    try:
+        server.start()
+    except ConfigError as error:
+        if not config.http_is_default:
+            raise
+        emit(HttpUnavailable(config.http, error.message))
+    try:
+        yield
+    finally:
+        server.stop()

@@ -1,0 +1,226 @@
+"""One shard from start to end: takes it over, turns its loop, drains it, and says how it is doing."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Literal
+
+from collector.assembly import Assembly, Parts, Task, open_ground
+from collector.errors import Incomplete
+from collector.events import CollectorStopped, DestinationFailing, DestinationRecovered, Emit, Event
+from collector.model import ShardStatus
+from collector.sink.retry import Retrying
+from collector.sink.store import Store
+
+DRAIN_SECONDS = 25.0
+"""How long a collector that was told to stop may take: Kubernetes kills after 30 s unless told otherwise."""
+
+STATUS_EVERY_SECONDS = 0.25
+LONGEST_WAIT_SECONDS = 1.0
+
+State = Literal["starting", "collecting", "draining", "stopped", "failed"]
+
+
+class Shard:
+    """Made by the main thread, `run` on a thread of its own; `stop` and `status` may be called from any."""
+
+    def __init__(self, task: Task, store: Store, emit: Emit) -> None:
+        """Raises UsageError for what the user got wrong: the volume or its layout."""
+        self._task = task
+        self._ground = open_ground(task)
+        self._emit = emit
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._give_up = threading.Event()
+        self._destination_error = ""
+        self._state: State = "starting"
+        self._reason = "starting"
+        self._store = Retrying(
+            store, policy=task.policy, emit=self._note, random=task.random, stop=self._give_up
+        )
+        self._parts: Parts | None = None
+        self._status_at = 0.0
+        self._status = self._first_status()
+
+    def stop(self) -> None:
+        """Asks the shard to drain and end, any number of times."""
+        self._stop.set()
+        self._wake.set()
+
+    def status(self) -> ShardStatus:
+        return self._status
+
+    def run(self) -> int:
+        """Collects until the end; returns the exit code. Raises JoblogError."""
+        try:
+            with ExitStack() as stack:
+                return self._run(stack)
+        except BaseException as error:
+            self._state, self._reason = "failed", str(error)
+            raise
+        finally:
+            if self._state != "failed":
+                self._state, self._reason = "stopped", "stopped"
+            self._publish()
+
+    def _run(self, stack: ExitStack) -> int:
+        task, ground = self._task, self._ground
+        stack.callback(ground.volume.close)
+        ground.folder.lock(task.owner)
+        stack.callback(ground.folder.close)
+        assembly = Assembly(
+            task,
+            ground,
+            self._store,
+            stack=stack,
+            wake=self._wake.set,
+            give_up=self._give_up.set,
+            emit=self._emit,
+        )
+        if task.once and not assembly.has_work():
+            return 0
+        self._parts = assembly.parts()
+        self._state, self._reason = "collecting", ""
+        return self._collect_once(self._parts) if task.once else self._collect(self._parts)
+
+    def _collect(self, parts: Parts) -> int:
+        while not self._stop.is_set():
+            if not self._turn(parts):
+                self._wait(parts)
+        self._state, self._reason = "draining", "told to stop"
+        self._drain(parts, DRAIN_SECONDS)
+        reason = "told to stop; all that was read is committed"
+        self._emit(CollectorStopped(self._task.volume.name, self._task.shard, reason))
+        return 0
+
+    def _collect_once(self, parts: Parts) -> int:
+        done = self._turn_until_read(parts)
+        self._drain(parts, DRAIN_SECONDS if self._stop.is_set() else None)
+        whole = not (parts.pipeline.lost_bytes or parts.scanner.unreadable or parts.catalog.has_failures())
+        return 0 if done and whole else 1
+
+    def _turn(self, parts: Parts) -> bool:
+        moved = parts.pipeline.turn()
+        if self._task.clock.monotonic() >= self._status_at:
+            self._publish()
+        return moved
+
+    def _wait(self, parts: Parts) -> None:
+        """Sleeps until something is due, or somebody wakes the loop."""
+        seconds = self._task.clock.monotonic()
+        due = parts.scanner.next_at(seconds) - seconds
+        self._wake.wait(min(max(due, 0.001), parts.pipeline.due_seconds(), LONGEST_WAIT_SECONDS))
+        self._wake.clear()
+
+    def _turn_until_read(self, parts: Parts) -> bool:
+        """Turns until all that was there is read and receipted; false if told to stop before."""
+        clock = self._task.clock
+        began = clock.wall()
+        while not self._stop.is_set():
+            if self._turn(parts):
+                continue
+            parts.pipeline.seal(clock.wall())
+            if self._is_all_read(parts, began) and parts.pipeline.is_shipped() and not parts.finisher.busy:
+                return True
+            self._wait(parts)
+        return False
+
+    def _is_all_read(self, parts: Parts, began: float) -> bool:
+        """Whether nothing waits but the half lines of files that were written to since `began`."""
+        if parts.scanner.last_at is None or parts.catalog.queue.ready or parts.catalog.urgent:
+            return bool(parts.scanner.unreadable)
+        return all(tracked.grown_at > began for tracked in parts.catalog.queue.partial)
+
+    def _drain(self, parts: Parts, within_seconds: float | None) -> None:
+        """Seals, ships and commits what was read. Raises Incomplete where that takes too long: then nothing
+        more is claimed, and the next start reads the rest again.
+        """
+        clock = self._task.clock
+        deadline = None if within_seconds is None else clock.monotonic() + within_seconds
+        while not parts.pipeline.is_flushed(clock.wall()):
+            if deadline is not None and clock.monotonic() > deadline:
+                raise Incomplete(
+                    f"the destination did not take what was read within {within_seconds:.0f} s",
+                    hint="nothing is lost: the next start collects it",
+                )
+            self._wake.wait(0.05)
+            self._wake.clear()
+
+    # --- status
+
+    def _note(self, event: Event) -> None:
+        """Listens to the store's troubles on their way to everybody else."""
+        if isinstance(event, DestinationFailing):
+            self._destination_error = event.error
+        elif isinstance(event, DestinationRecovered):
+            self._destination_error = ""
+        self._emit(event)
+
+    def _publish(self) -> None:
+        self._status_at = self._task.clock.monotonic() + STATUS_EVERY_SECONDS
+        parts = self._parts
+        if parts is None:
+            self._status = self._first_status()
+            return
+        catalog, pipeline, scanner = parts.catalog, parts.pipeline, parts.scanner
+        reason = self._reason or self._destination_error or scanner.unreadable
+        sources = list(catalog.sources.values())
+        self._status = ShardStatus(
+            volume=self._task.volume.name,
+            shard=self._task.shard,
+            path=str(self._task.volume.path),
+            to=self._store.url,
+            state=self._state,
+            ready=self._state == "collecting" and not reason,
+            reason=reason,
+            watch=parts.watch_kind,
+            watch_reason=parts.watch_reason,
+            epoch=pipeline.checkpoint.epoch,
+            sequence=pipeline.checkpoint.sequence,
+            sources=len(sources),
+            sources_unmatched=sum(not source.origin.matched for source in sources),
+            sources_finished=sum(source.finished for source in sources),
+            files=catalog.files(),
+            open_files=parts.reader.open_files,
+            backlog_bytes=catalog.queue.unread_bytes() + pipeline.uncommitted_bytes,
+            batch_rows=pipeline.batch_rows,
+            batch_bytes=pipeline.batch_bytes,
+            committed_rows=pipeline.committed_rows,
+            committed_bytes=pipeline.committed_bytes,
+            lost_bytes=dict(pipeline.lost_bytes),
+            last_commit_at=pipeline.last_commit_at,
+            last_scan_at=None if scanner.last_at is None else datetime.fromtimestamp(scanner.last_at, UTC),
+            last_scan_seconds=scanner.last_seconds,
+        )
+
+    def _first_status(self) -> ShardStatus:
+        """The status before there is anything to tell."""
+        return ShardStatus(
+            volume=self._task.volume.name,
+            shard=self._task.shard,
+            path=str(self._task.volume.path),
+            to=self._store.url,
+            state=self._state,
+            ready=False,
+            reason=self._destination_error or self._reason,
+            watch="",
+            watch_reason="",
+            epoch=0,
+            sequence=0,
+            sources=0,
+            sources_unmatched=0,
+            sources_finished=0,
+            files=0,
+            open_files=0,
+            backlog_bytes=0,
+            batch_rows=0,
+            batch_bytes=0,
+            committed_rows=0,
+            committed_bytes=0,
+            lost_bytes={},
+            last_commit_at=None,
+            last_scan_at=None,
+            last_scan_seconds=0.0,
+        )

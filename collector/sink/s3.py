@@ -1,0 +1,252 @@
+"""A bucket as destination, through boto3: create-only by `If-None-Match: *`.
+
+No retries here (`sink.retry` does that), no multipart uploads (not every store honours `If-None-Match`
+on their completion), no deletes. What boto3 raises is translated here, and only here.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, Literal, cast
+
+from boto3.session import Session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError  # botocore lets it through while a body is read
+
+from collector.errors import ObjectMissing, StoreMissing
+from collector.sink.key import checked_key, is_key
+from collector.sink.s3_errors import failure, refusal
+from collector.sink.store import Entry
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+    from types_boto3_s3 import S3Client
+
+Checksums = Literal["when_required", "when_supported"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Where the objects are. `prefix` is without "/" at its ends; None means as boto3 finds it.
+
+    `checksums` is boto3's `request_checksum_calculation` and `response_checksum_validation`.
+    """
+
+    name: str
+    prefix: str = ""
+    endpoint_url: str | None = None
+    region: str | None = None
+    path_style: bool | None = None
+    checksums: Checksums | None = None
+    connect_seconds: float = 5
+    read_seconds: float = 60
+    connections: int = 16
+
+
+class S3Store:
+    """Contacts nothing before its first call: not the store, and not what hands out credentials."""
+
+    def __init__(self, bucket: Bucket, *, url: str) -> None:
+        self._bucket = bucket
+        self._url = url
+        self._conditional = True
+        self._made: S3Client | None = None
+        self._making = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        return self._url
+
+    @property
+    def conditional(self) -> bool:
+        return self._conditional
+
+    def note_unconditional(self) -> None:
+        self._conditional = False
+
+    def put_new(self, key: str, body: bytes | memoryview) -> bool:
+        if not self._conditional and self.size_bytes(key) is not None:
+            return False
+        with self._told(checked_key(key)):
+            return self._put(self._full(key), body)
+
+    def get(self, key: str) -> bytes:
+        with self._told(checked_key(key)):
+            try:
+                answer = self._client().get_object(Bucket=self._bucket.name, Key=self._full(key))
+                return answer["Body"].read()
+            except ClientError as error:
+                if code_of(error) == "NoSuchKey":
+                    raise ObjectMissing(f"{self._place(key)}: no such object") from None
+                raise
+
+    def size_bytes(self, key: str) -> int | None:
+        with self._told(checked_key(key)):
+            try:
+                head = self._client().head_object(Bucket=self._bucket.name, Key=self._full(key))
+                return head["ContentLength"]
+            except ClientError as error:
+                if code_of(error) != "404":
+                    raise
+            self._require_bucket()  # the answer to HEAD has no body that would tell what is missing
+            return None
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
+        for page in self._pages(prefix, StartAfter=self._full(after) if after else ""):
+            for found in page.get("Contents", ()):
+                key = self._relative(found["Key"])
+                if is_key(key):  # not what others put here, such as the "folders" of web consoles
+                    yield Entry(key, found["Size"], found["LastModified"])
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        for page in self._pages(prefix, Delimiter="/"):
+            for found in page.get("CommonPrefixes", ()):
+                folder = self._relative(found["Prefix"])[:-1]
+                if is_key(folder):
+                    yield folder.rsplit("/", 1)[-1]
+
+    def check(self) -> None:
+        """Lists one object. Whether puts are allowed shows at the first one: nothing could remove a trial."""
+        with self._told():
+            self._client().list_objects_v2(Bucket=self._bucket.name, Prefix=self._full(""), MaxKeys=1)
+
+    def close(self) -> None:
+        with self._making:
+            if self._made is not None:
+                self._made.close()
+                self._made = None
+
+    def _put(self, full_key: str, body: bytes | memoryview) -> bool:
+        # With Content-MD5 the store itself refuses a body that was damaged on the way, all stores alike.
+        digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+        put: dict[str, Any] = {"IfNoneMatch": "*"} if self._conditional else {}
+        try:
+            self._client().put_object(
+                Bucket=self._bucket.name,
+                Key=full_key,
+                Body=body if isinstance(body, bytes) else cast("IO[bytes]", BodyReader(body)),
+                ContentMD5=digest,
+                **put,
+            )
+        except ClientError as error:
+            if self._conditional and status_of(error) == 412:  # not 409: that put may still fail
+                return False
+            raise
+        return True
+
+    def _require_bucket(self) -> None:
+        try:
+            self._client().head_bucket(Bucket=self._bucket.name)
+        except ClientError as error:
+            if code_of(error) == "404":
+                raise StoreMissing(
+                    f"{self._place()}: no such bucket", hint="create the bucket, or correct its name"
+                ) from None
+            raise
+
+    def _pages(self, prefix: str, **options: str) -> Iterator[Any]:
+        asked: dict[str, Any] = {name: value for name, value in options.items() if value}
+        with self._told():
+            listing = self._client().get_paginator("list_objects_v2")
+            pages = listing.paginate(Bucket=self._bucket.name, Prefix=self._full(prefix), **asked)
+        each = iter(pages)
+        while True:
+            with self._told():
+                page = next(each, None)
+            if page is None:
+                return
+            yield page
+
+    def _full(self, key: str) -> str:
+        return f"{self._bucket.prefix}/{key}" if self._bucket.prefix else key
+
+    def _relative(self, full_key: str) -> str:
+        return full_key[len(self._full("")) :]
+
+    def _place(self, key: str = "") -> str:
+        """What a message is about: the object, and the endpoint if it is not the usual one."""
+        at = f" at {self._bucket.endpoint_url}" if self._bucket.endpoint_url else ""
+        return f"s3://{self._bucket.name}/{self._full(key)}".rstrip("/") + at
+
+    @contextmanager
+    def _told(self, key: str = "") -> Iterator[None]:
+        """Translates what boto3 and the transport below it raise."""
+        try:
+            yield
+        except ClientError as error:
+            said = error.response["Error"].get("Message", "")
+            raise refusal(code_of(error), status_of(error), said, self._place(key)) from error
+        except (BotoCoreError, HTTPError) as error:
+            raise failure(error, self._place(key)) from error
+
+    def _client(self) -> S3Client:
+        with self._making:  # sessions are not made to be used by several threads; clients are
+            if self._made is None:
+                self._made = make_client(self._bucket)
+            return self._made
+
+
+def make_client(bucket: Bucket) -> S3Client:
+    options: dict[str, Any] = {
+        "connect_timeout": bucket.connect_seconds,
+        "read_timeout": bucket.read_seconds,
+        "max_pool_connections": bucket.connections,
+        "retries": {"total_max_attempts": 1, "mode": "standard"},
+        "tcp_keepalive": True,
+    }
+    if bucket.path_style is not None:
+        options["s3"] = {"addressing_style": "path" if bucket.path_style else "virtual"}
+    if bucket.checksums is not None:
+        options["request_checksum_calculation"] = bucket.checksums
+        options["response_checksum_validation"] = bucket.checksums
+    return Session().client(
+        "s3", endpoint_url=bucket.endpoint_url, region_name=bucket.region, config=Config(**options)
+    )
+
+
+def code_of(error: ClientError) -> str:
+    return error.response["Error"].get("Code", "")
+
+
+def status_of(error: ClientError) -> int:
+    return error.response["ResponseMetadata"]["HTTPStatusCode"]
+
+
+class BodyReader(io.RawIOBase):
+    """A file over memory: boto3 takes files, and would want memory itself copied into `bytes`."""
+
+    def __init__(self, body: memoryview) -> None:
+        super().__init__()
+        self._body = body.cast("B")
+        self._at = 0
+
+    def __len__(self) -> int:
+        return len(self._body)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: len(self._body)}[whence]
+        self._at = max(0, start + offset)
+        return self._at
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        into = memoryview(buffer).cast("B")
+        part = self._body[self._at : self._at + len(into)]
+        into[: len(part)] = part
+        self._at += len(part)
+        return len(part)

@@ -1,0 +1,300 @@
+"""How far a shard is committed: the projection of its commit records and receipts. No I/O here.
+
+Whoever applies the same records gets the same checkpoint: the collector as it commits, its next
+start from the state folder, and a rebuild from the destination alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from collector.errors import BrokenInvariant
+from collector.model import (
+    BatchRecord,
+    CommitRecord,
+    FileCheckpoint,
+    FileId,
+    Loss,
+    OpenRecord,
+    Origin,
+    SourceCheckpoint,
+    Span,
+    VoidRecord,
+)
+from collector.records import SEQUENCE_DIGITS, SHARD_DIGITS
+from collector.state.codec import (
+    SnapshotHeader,
+    damaged,
+    decode_file_or_source,
+    decode_snapshot_header,
+    encode_file,
+    encode_snapshot_header,
+    encode_source,
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Checkpoint:
+    """One shard's state. Read the attributes, change them by the methods only.
+
+    `sequence` is the next record number not applied, `epoch` the highest one applied. `unfinished`
+    is the last applied batch record that is not known to have its object. `journal` is the number
+    of the last journal line that the snapshot which this was loaded from held.
+    """
+
+    def __init__(self, volume: str, shard: int) -> None:
+        self.volume = volume
+        self.shard = shard
+        self.sequence = 0
+        self.epoch = 0
+        self.unfinished: BatchRecord | None = None
+        self.files: dict[FileId, FileCheckpoint] = {}
+        self.sources: dict[str, SourceCheckpoint] = {}
+        self.journal = 0
+        self._by_source: dict[str, list[FileId]] = {}
+
+    def apply(self, record: CommitRecord) -> None:
+        """Takes the next record in. Raises BrokenInvariant, and changes nothing, where it cannot follow:
+        another shard's, a wrong number, a lower epoch, a span that starts before the committed offset.
+        """
+        self._check_follows(record)
+        if isinstance(record, BatchRecord):
+            self._apply_batch(record)
+        elif isinstance(record, VoidRecord):
+            self._apply_void(record)
+        self.epoch = record.epoch
+        self.sequence = record.sequence + 1
+
+    def completed(self, sequence: int) -> None:
+        """The object of batch record `sequence` is known to be there."""
+        if sequence >= self.sequence:
+            raise self._broken(f"record {sequence} is said to be complete before it was applied")
+        if self.unfinished is not None and self.unfinished.sequence == sequence:
+            self.unfinished = None
+
+    def note_source(self, source: SourceCheckpoint) -> None:
+        """Replaces what is known of one source: receipts, finished by what, its origin."""
+        self.sources[source.source] = source
+
+    def retire(self, source: str) -> None:
+        """The source is gone from the volume: drops its files, and keeps what a new directory of the
+        same name must not repeat. A source that has left no trace needs none.
+        """
+        known = self.sources.get(source)
+        if known is None:
+            return
+        files = self._by_source.pop(source, [])
+        for file in files:
+            del self.files[file]
+        floor = max((file.generation + 1 for file in files), default=0)
+        self.sources[source] = SourceCheckpoint(
+            source=source,
+            origin=known.origin,
+            revision=known.revision,
+            retired=True,
+            generation_floor=max(floor, known.generation_floor),
+        )
+
+    def files_of(self, source: str) -> list[FileCheckpoint]:
+        """The source's files, in no particular order, without a look at those of others."""
+        return [self.files[file] for file in self._by_source.get(source, ())]
+
+    def dump(self, *, journal: int = 0) -> Iterator[bytes]:
+        """The lines of `checkpoint.jsonl`: a header, then each source with its files, all in order."""
+        yield encode_snapshot_header(
+            SnapshotHeader(
+                volume=self.volume,
+                shard=self.shard,
+                sequence=self.sequence,
+                epoch=self.epoch,
+                journal=journal,
+                sources=len(self.sources),
+                files=len(self.files),
+                unfinished=self.unfinished,
+            )
+        )
+        for source in sorted(self.sources):
+            yield encode_source(self.sources[source])
+            for file in sorted(self._by_source.get(source, ()), key=_path_and_generation):
+                yield encode_file(self.files[file])
+
+    @classmethod
+    def load(cls, lines: Iterable[bytes], *, place: str = "checkpoint") -> Checkpoint:
+        """Reads what `dump` gave. Raises StateDamaged with `place` and the line number, and StateError
+        for a newer format.
+        """
+        rest = enumerate(lines, start=1)
+        number, first = next(rest, (1, b""))
+        header = decode_snapshot_header(first, f"{place}:{number}")
+        loaded = cls(header.volume, header.shard)
+        loaded.sequence, loaded.epoch = header.sequence, header.epoch
+        loaded.unfinished, loaded.journal = header.unfinished, header.journal
+        for number, line in rest:
+            loaded._load_line(line, f"{place}:{number}")
+        if (len(loaded.sources), len(loaded.files)) != (header.sources, header.files):
+            raise damaged(f"{place}:{number}", f"ends before the last of {header.files} files")
+        return loaded
+
+    def _load_line(self, line: bytes, place: str) -> None:
+        noun = decode_file_or_source(line, place)
+        if isinstance(noun, SourceCheckpoint):
+            self.sources[noun.source] = noun
+        elif noun.file.source not in self.sources or noun.file in self.files:
+            raise damaged(place, "a file that stands twice, or before its source")
+        else:
+            self._put_file(noun)
+
+    def _check_follows(self, record: CommitRecord) -> None:
+        if (record.volume, record.shard) != (self.volume, self.shard):
+            raise self._broken(f"a record of volume {record.volume} shard {record.shard}")
+        if record.sequence != self.sequence:
+            raise self._broken(f"record {record.sequence} where {self.sequence} comes next")
+        lowest = self.epoch + 1 if isinstance(record, OpenRecord) else self.epoch
+        if record.epoch < lowest:
+            raise self._broken(
+                f"record {record.sequence} has epoch {record.epoch}, at least {lowest} follows"
+            )
+
+    def _apply_batch(self, record: BatchRecord) -> None:
+        touched = self._touched(record)
+        moved: dict[FileId, FileCheckpoint] = {}
+        for span in record.spans:
+            file = FileId(record.origins[span.origin].source, span.path, span.generation)
+            before = moved.get(file) or self.files.get(file)
+            holes = self._holes(file, before.offset if before else 0, span, record)
+            moved[file] = _advanced(file, before, span, holes)
+        for at in moved.values():
+            self._put_file(at)
+        for source, touch in touched.items():
+            self.sources[source] = _noted(self.sources.get(source), touch, record)
+        self.unfinished = record
+
+    def _touched(self, record: BatchRecord) -> dict[str, _Touch]:
+        """What the record says of each source that it speaks of."""
+        touched: dict[str, _Touch] = {}
+        for span in record.spans:
+            if not 0 <= span.origin < len(record.origins):
+                raise self._broken(f"record {record.sequence} has no origin {span.origin}")
+            origin = record.origins[span.origin]
+            touch = touched.setdefault(origin.source, _Touch(origin))
+            touch.rows += span.rows
+            touch.observed_us.extend(at for _, at in span.reads)
+        for loss in record.losses:
+            touch = touched.setdefault(loss.source, _Touch(_origin_of(loss.source, record.origins)))
+            touch.losses.append(loss)
+        return touched
+
+    def _holes(
+        self, file: FileId, offset: int, span: Span, record: BatchRecord
+    ) -> tuple[tuple[int, int], ...]:
+        """What lies between the committed offset and the span, and is not known as lost."""
+        if span.start < offset or span.end < span.start:
+            raise self._broken(
+                f"record {record.sequence} takes {file.source}/{file.path} generation {file.generation} "
+                f"from {span.start} to {span.end}, {offset} is committed"
+            )
+        if span.start == offset:
+            return ()
+        known = self.sources.get(file.source)
+        losses = (*(known.losses if known else ()), *record.losses)
+        lost = [(loss.start, loss.end) for loss in losses if _file_of(loss) == file]
+        return _without(offset, span.start, lost)
+
+    def _apply_void(self, record: VoidRecord) -> None:
+        for loss in record.losses:
+            known = self.sources.get(loss.source) or SourceCheckpoint(loss.source, Origin(loss.source))
+            self.sources[loss.source] = replace(known, losses=(*known.losses, loss), finished_by=None)
+        if record.voids is not None and not record.partial:
+            self._forget_object(record.voids)
+
+    def _forget_object(self, sequence: int) -> None:
+        """The object of `sequence` will not come. Its key is known by its number: the record itself may
+        have been applied, and its object seen, before the shard's next owner gave it up.
+        """
+        name = f"/{self.volume}-{self.shard:0{SHARD_DIGITS}d}-{sequence:0{SEQUENCE_DIGITS}d}."
+        for source in list(self.sources.values()):
+            left = tuple(key for key in source.objects if name not in key)
+            if len(left) != len(source.objects):
+                self.sources[source.source] = replace(source, objects=left)
+        if self.unfinished is not None and self.unfinished.sequence == sequence:
+            self.unfinished = None
+
+    def _put_file(self, at: FileCheckpoint) -> None:
+        if at.file not in self.files:
+            self._by_source.setdefault(at.file.source, []).append(at.file)
+        self.files[at.file] = at
+
+    def _broken(self, what: str) -> BrokenInvariant:
+        return BrokenInvariant(f"volume {self.volume} shard {self.shard}: {what}")
+
+
+@dataclass(slots=True)
+class _Touch:
+    """What one batch record says of one source. `observed_us` are microseconds since the epoch."""
+
+    origin: Origin
+    rows: int = 0
+    observed_us: list[int] = field(default_factory=list)
+    losses: list[Loss] = field(default_factory=list)
+
+
+def _advanced(
+    file: FileId, before: FileCheckpoint | None, span: Span, holes: tuple[tuple[int, int], ...]
+) -> FileCheckpoint:
+    terminated = span.terminated or span.rows == span.line_feeds
+    return FileCheckpoint(
+        file=file,
+        name=span.name,
+        offset=span.end,
+        bytes=(before.bytes if before else 0) + span.end - span.start,
+        line_feeds=(before.line_feeds if before else 0) + span.line_feeds,
+        terminated=terminated if span.rows or before is None else before.terminated,
+        evidence=span.evidence,
+        holes=(*(before.holes if before else ()), *holes),
+    )
+
+
+def _noted(known: SourceCheckpoint | None, touch: _Touch, record: BatchRecord) -> SourceCheckpoint:
+    """A source that was retired, or finished, is so no more. Its origin is that of its file seen first."""
+    known = known or SourceCheckpoint(touch.origin.source, touch.origin)
+    times = [_EPOCH + timedelta(microseconds=at) for at in touch.observed_us]
+    seen = [at for at in (known.first_observed_at, known.last_observed_at) if at is not None]
+    return replace(
+        known,
+        origin=touch.origin if known.retired or not known.origin.matched else known.origin,
+        objects=(*known.objects, record.object_key) if touch.rows else known.objects,
+        losses=(*known.losses, *touch.losses),
+        first_observed_at=min(seen + times, default=None),
+        last_observed_at=max(seen + times, default=None),
+        retired=False,
+        finished_by=None,
+    )
+
+
+def _origin_of(source: str, origins: Sequence[Origin]) -> Origin:
+    return next((origin for origin in origins if origin.source == source), Origin(source))
+
+
+def _without(start: int, end: int, taken: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """[start, end) without the ranges `taken`."""
+    left: list[tuple[int, int]] = []
+    for first, last in sorted(taken):
+        if first > start:
+            left.append((start, min(first, end)))
+        start = max(start, last)
+        if start >= end:
+            break
+    if start < end:
+        left.append((start, end))
+    return tuple(left)
+
+
+def _file_of(loss: Loss) -> FileId:
+    return FileId(loss.source, loss.path, loss.generation)
+
+
+def _path_and_generation(file: FileId) -> tuple[str, int]:
+    return file.path, file.generation

@@ -1,0 +1,211 @@
+"""The lines of `checkpoint.jsonl` and `journal.jsonl`: one JSON object each, with its checksum.
+
+The last key of each line is `crc`: CRC-32, eight hex digits, of the bytes of the line before `,"crc"`.
+The formats are described in `docs/state-format.md`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, TypeVar
+from zlib import crc32
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
+
+from collector.errors import StateDamaged, StateError
+from collector.model import (
+    FORMAT,
+    BatchRecord,
+    Evidence,
+    FileCheckpoint,
+    FileId,
+    OpenRecord,
+    SourceCheckpoint,
+    VoidRecord,
+)
+from collector.records import encode_record
+
+T = TypeVar("T")
+
+REBUILD_HINT = "`joblog checkpoints rebuild` makes it again from the destination"
+_SOURCE_START = b'{"kind":"source",'
+_CRC_BYTES = len(b',"crc":"01234567"}\n')
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotHeader:
+    """First line of `checkpoint.jsonl`. `journal` is the last journal line that the snapshot holds;
+    `sources` and `files` are how many lines of each kind follow.
+    """
+
+    volume: str
+    shard: int
+    sequence: int
+    epoch: int
+    journal: int
+    sources: int
+    files: int
+    unfinished: BatchRecord | None
+    kind: Literal["checkpoint"] = "checkpoint"
+    format: int = FORMAT
+    checks: Literal["crc32"] = "crc32"
+
+
+@dataclass(frozen=True, slots=True)
+class JournalHeader:
+    """First line of `journal.jsonl`. Its changes are numbered from `after` + 1 on."""
+
+    volume: str
+    shard: int
+    after: int
+    kind: Literal["journal"] = "journal"
+    format: int = FORMAT
+    checks: Literal["crc32"] = "crc32"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One further line of `journal.jsonl`: number `n`, and one of the others."""
+
+    n: int
+    record: Annotated[OpenRecord | BatchRecord | VoidRecord, Field(discriminator="kind")] | None = None
+    completed: int | None = None
+    source: SourceCheckpoint | None = None
+    retired: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _FileLine:
+    """A FileCheckpoint, flat, so that `jq 'select(.source == "…") | .offset'` works."""
+
+    kind: Literal["file"]
+    source: str
+    path: str
+    generation: int
+    name: str
+    offset: int
+    bytes: int
+    line_feeds: int
+    terminated: bool
+    evidence: Evidence
+    holes: tuple[tuple[int, int], ...]
+
+
+_snapshot_header = TypeAdapter(SnapshotHeader)
+_journal_header = TypeAdapter(JournalHeader)
+_change = TypeAdapter(Change)
+_file_line = TypeAdapter(_FileLine)
+_source = TypeAdapter(SourceCheckpoint)
+
+
+def seal(body: bytes) -> bytes:
+    """The line for a JSON object that has at least one key."""
+    head = body[:-1]
+    return b'%b,"crc":"%08x"}\n' % (head, crc32(head))
+
+
+def intact(line: bytes) -> bool:
+    """Whether the line is whole and its checksum right."""
+    head = line[:-_CRC_BYTES]
+    return line[-_CRC_BYTES:] == b',"crc":"%08x"}\n' % crc32(head)
+
+
+def encode_snapshot_header(header: SnapshotHeader) -> bytes:
+    return seal(_snapshot_header.dump_json(header))
+
+
+def encode_journal_header(header: JournalHeader) -> bytes:
+    return seal(_journal_header.dump_json(header))
+
+
+def encode_file(at: FileCheckpoint) -> bytes:
+    file = at.file
+    line = _FileLine(
+        kind="file",
+        source=file.source,
+        path=file.path,
+        generation=file.generation,
+        name=at.name,
+        offset=at.offset,
+        bytes=at.bytes,
+        line_feeds=at.line_feeds,
+        terminated=at.terminated,
+        evidence=at.evidence,
+        holes=at.holes,
+    )
+    return seal(_file_line.dump_json(line))
+
+
+def encode_source(source: SourceCheckpoint) -> bytes:
+    return seal(_SOURCE_START + _source.dump_json(source)[1:])
+
+
+def encode_change(change: Change) -> bytes:
+    if change.record is not None:
+        what = b'"record":' + encode_record(change.record)
+    elif change.source is not None:
+        what = b'"source":' + _source.dump_json(change.source)
+    elif change.retired is not None:
+        what = b'"retired":' + to_json(change.retired)
+    else:
+        what = b'"completed":' + to_json(change.completed)
+    return seal(b'{"n":%d,%b}' % (change.n, what))
+
+
+def decode_snapshot_header(line: bytes, place: str) -> SnapshotHeader:
+    return _decode_header(_snapshot_header, line, place)
+
+
+def decode_journal_header(line: bytes, place: str) -> JournalHeader:
+    return _decode_header(_journal_header, line, place)
+
+
+def decode_change(line: bytes, place: str) -> Change:
+    return _decode(_change, line, place)
+
+
+def decode_file_or_source(line: bytes, place: str) -> FileCheckpoint | SourceCheckpoint:
+    if line.startswith(_SOURCE_START):
+        return _decode(_source, line, place)
+    at = _decode(_file_line, line, place)
+    return FileCheckpoint(
+        file=FileId(at.source, at.path, at.generation),
+        name=at.name,
+        offset=at.offset,
+        bytes=at.bytes,
+        line_feeds=at.line_feeds,
+        terminated=at.terminated,
+        evidence=at.evidence,
+        holes=at.holes,
+    )
+
+
+def _decode_header(adapter: TypeAdapter[T], line: bytes, place: str) -> T:
+    """A newer format may have other checksums too, so its version is looked at first."""
+    try:
+        loose = from_json(line)
+    except ValueError:
+        loose = None
+    version = loose.get("format") if isinstance(loose, dict) else None
+    if isinstance(version, int) and version > FORMAT:
+        raise StateError(
+            f"{place}: format {version} is newer than this joblog knows ({FORMAT})", hint="use a newer joblog"
+        )
+    return _decode(adapter, line, place)
+
+
+def _decode(adapter: TypeAdapter[T], line: bytes, place: str) -> T:
+    if not intact(line):
+        raise damaged(place, "the checksum does not fit the line")
+    try:
+        return adapter.validate_json(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        at = ".".join(str(part) for part in first["loc"])
+        raise damaged(place, f"{at}: {first['msg']}" if at else first["msg"]) from None
+
+
+def damaged(place: str, why: str) -> StateDamaged:
+    """`place` is file and line number."""
+    return StateDamaged(f"{place}: {why}", hint=REBUILD_HINT)

@@ -1,0 +1,100 @@
+"""`journal.jsonl`: the changes since the snapshot, one line each, numbered without a gap.
+
+A last line that a crash left torn (no line feed, or a wrong checksum) is ignored, and cut off before
+the next one is written. Any other damage is refused.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from collector.errors import StateError
+from collector.state.codec import (
+    Change,
+    JournalHeader,
+    damaged,
+    decode_change,
+    decode_journal_header,
+    encode_journal_header,
+    intact,
+)
+from collector.state.disk import write_whole
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """A journal as read. `last` is its last change's number, `whole_bytes` where a torn line starts.
+    `changes` stand in the file from line 2 on.
+    """
+
+    header: JournalHeader
+    changes: tuple[Change, ...]
+    whole_bytes: int
+
+    @property
+    def last(self) -> int:
+        return self.header.after + len(self.changes)
+
+
+def parse_journal(body: bytes, place: str) -> Journal | None:
+    """None where not even the header is whole. Raises StateDamaged with `place` and the line number."""
+    lines = BytesIO(body).readlines()
+    if lines and not intact(lines[-1]):
+        lines.pop()
+    if not lines:
+        return None
+    header = decode_journal_header(lines[0], f"{place}:1")
+    changes = tuple(decode_change(line, f"{place}:{at}") for at, line in enumerate(lines[1:], start=2))
+    for at, change in enumerate(changes):
+        if change.n != header.after + 1 + at:
+            raise damaged(f"{place}:{at + 2}", f"number {change.n} where {header.after + 1 + at} comes next")
+    return Journal(header, changes, sum(map(len, lines)))
+
+
+class JournalWriter:
+    """Appends to one journal file. `last` is the number of the last change that it wrote or tried to."""
+
+    def __init__(self, path: Path, *, last: int, whole_bytes: int) -> None:
+        """Goes on behind the first `whole_bytes` of an existing file, and cuts off what else is there."""
+        self._path = path
+        self.last = last
+        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        self._failed = False
+        os.ftruncate(self._fd, whole_bytes)
+
+    @classmethod
+    def create(cls, path: Path, header: JournalHeader) -> JournalWriter:
+        """Replaces the file by an empty journal."""
+        line = encode_journal_header(header)
+        write_whole(path, [line])
+        return cls(path, last=header.after, whole_bytes=len(line))
+
+    def append(self, lines: Sequence[bytes]) -> None:
+        """Durably writes the changes `last` + 1 and so on. After a failure nothing more is written:
+        it is not known how much of the failed write stands in the file.
+        """
+        if self._failed:
+            raise StateError(f"{self._path}: an earlier write failed", hint="start joblog again")
+        if os.fstat(self._fd).st_nlink == 0:
+            raise StateError(
+                f"{self._path} was deleted while it was in use",
+                hint="start joblog again: the state is rebuilt from the destination",
+            )
+        self.last += len(lines)
+        self._failed = True
+        _write_all(self._fd, b"".join(lines))
+        os.fsync(self._fd)
+        self._failed = False
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def _write_all(fd: int, body: bytes) -> None:
+    left = memoryview(body)
+    while left:
+        left = left[os.write(fd, left) :]

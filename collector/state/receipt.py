@@ -1,0 +1,90 @@
+"""What a source held when it was finished, as its checkpoint tells it. Values only, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
+
+from collector.errors import BrokenInvariant
+from collector.model import (
+    FileCheckpoint,
+    FileId,
+    FinishedBy,
+    Loss,
+    Receipt,
+    ReceiptFile,
+    ReceiptLoss,
+)
+from collector.state.checkpoint import Checkpoint
+
+_SHA256_OF_NOTHING = sha256().hexdigest()
+
+
+def build(
+    checkpoint: Checkpoint,
+    source: str,
+    *,
+    finished_by: FinishedBy,
+    tombstone: str | None,
+    hashes: Mapping[FileId, str | None],
+    empty_files: Sequence[tuple[str, int]] = (),
+) -> Receipt:
+    """The next revision of the source's receipt. Files, objects and losses come in a fixed order.
+
+    `hashes` are the SHA-256 of each file's data, holes left out; a file without one gets null.
+    `empty_files` are (encoded path, generation) of files that have no bytes, and so no checkpoint.
+    Raises BrokenInvariant for a source that the checkpoint does not know (`note_source` comes first).
+    """
+    known = checkpoint.sources.get(source)
+    if known is None:
+        raise BrokenInvariant(f"a receipt of source {source}, of which nothing is known")
+    committed = checkpoint.files_of(source)
+    files = [_file(at, hashes.get(at.file)) for at in committed]
+    have = {(file.path, file.generation) for file in files}
+    files += [_empty(path, generation) for path, generation in set(empty_files) - have]
+    return Receipt(
+        namespace=known.origin.namespace,
+        job=known.origin.job,
+        pod=known.origin.pod,
+        volume=checkpoint.volume,
+        source=source,
+        revision=known.revision + 1,
+        finished_by=finished_by,
+        tombstone=tombstone,
+        files=tuple(sorted(files, key=lambda file: (file.path, file.generation))),
+        objects=tuple(sorted(known.objects)),
+        losses=tuple(sorted(map(_loss, known.losses), key=_place)),
+        first_observed_at=known.first_observed_at,
+        last_observed_at=known.last_observed_at,
+    )
+
+
+def same_content(a: Receipt, b: Receipt) -> bool:
+    """Whether they differ at most in their revision: then the one that stands is enough."""
+    return replace(a, revision=0) == replace(b, revision=0)
+
+
+def _file(at: FileCheckpoint, digest: str | None) -> ReceiptFile:
+    return ReceiptFile(
+        path=at.file.path,
+        generation=at.file.generation,
+        bytes=at.bytes,
+        lines=at.line_feeds + (1 if at.bytes and not at.terminated else 0),
+        sha256=digest,
+        holes=at.holes,
+    )
+
+
+def _empty(path: str, generation: int) -> ReceiptFile:
+    return ReceiptFile(path=path, generation=generation, bytes=0, lines=0, sha256=_SHA256_OF_NOTHING)
+
+
+def _loss(loss: Loss) -> ReceiptLoss:
+    return ReceiptLoss(
+        path=loss.path, generation=loss.generation, start=loss.start, end=loss.end, reason=loss.reason
+    )
+
+
+def _place(loss: ReceiptLoss) -> tuple[str, int, int, int]:
+    return loss.path, loss.generation, loss.start, loss.end

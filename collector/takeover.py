@@ -1,0 +1,198 @@
+"""How a collector takes a shard: lock, checkpoint, records, open record, and what its predecessor left.
+
+A batch record without its object is completed: the same spans are read again from the volume, their
+hashes compared, and the same rows put under the same key. What is gone from the volume is declared
+void first; the rest of the batch still gets its object.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from collector.errors import ExportDamaged
+from collector.events import BytesLost, CheckpointRebuilt, Emit, ObjectCompleted, RecordVoided
+from collector.intake.discover import Discovery, SourceDir
+from collector.intake.frame import frame
+from collector.intake.names import decode_name
+from collector.intake.volume import Volume, close
+from collector.model import BatchRecord, Loss, Span, VoidRecord
+from collector.rows.batch import Batch
+from collector.rows.compress import compress, decompress
+from collector.rows.remake import remake
+from collector.sink.ledger import Ledger
+from collector.state.checkpoint import Checkpoint
+from collector.state.folder import StateFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One span of an unfinished batch, and its bytes as the volume still has them."""
+
+    span: Span
+    data: bytes
+
+
+def survey(folder: StateFolder, ledger: Ledger) -> tuple[Checkpoint, bool]:
+    """The checkpoint with all records that stand, without taking the shard; whether one lacks its object."""
+    checkpoint = folder.load() or _from_snapshot(ledger, folder)
+    for record in ledger.read(checkpoint.sequence):
+        checkpoint.apply(record)
+    return checkpoint, ledger.lacks_object(checkpoint.unfinished)
+
+
+def take_over(folder: StateFolder, ledger: Ledger, emit: Emit) -> Checkpoint:
+    """Opens the shard and returns its checkpoint with every record applied. The folder is locked.
+
+    Where the folder has none, it is rebuilt from the destination. `unfinished` may be left in it.
+    """
+    checkpoint = folder.load()
+    rebuilt = checkpoint is None
+    if checkpoint is None:
+        checkpoint = _from_snapshot(ledger, folder)
+    taken = ledger.take(seen=checkpoint.sequence, unfinished=checkpoint.unfinished, epoch=checkpoint.epoch)
+    for record in (*taken.records, taken.opened):
+        checkpoint.apply(record)
+    done = None
+    if taken.unfinished is None and checkpoint.unfinished is not None:
+        done = checkpoint.unfinished.sequence
+        checkpoint.completed(done)
+    if rebuilt:
+        folder.compact(checkpoint)
+        if checkpoint.sequence > 1:
+            emit(CheckpointRebuilt(folder.volume, folder.shard, checkpoint.sequence, len(checkpoint.files)))
+    else:
+        folder.append(records=[*taken.records, taken.opened], completed=done)
+    return checkpoint
+
+
+def pack_snapshot(checkpoint: Checkpoint) -> bytes:
+    """The checkpoint as it is put into the destination."""
+    return compress(checkpoint.dump())
+
+
+def _from_snapshot(ledger: Ledger, folder: StateFolder) -> Checkpoint:
+    newest = ledger.newest_snapshot()
+    if newest is None:
+        return Checkpoint(folder.volume, folder.shard)
+    sequence, body = newest
+    place = f"{folder.volume} shard {folder.shard}: the snapshot of record {sequence} in the destination"
+    checkpoint = Checkpoint.load(decompress(body, place).splitlines(keepends=True), place=place)
+    if (checkpoint.volume, checkpoint.shard, checkpoint.sequence) != (folder.volume, folder.shard, sequence):
+        raise ExportDamaged(
+            f"{place} is of another shard or record", hint="remove it: the records are enough"
+        )
+    return checkpoint
+
+
+class Completion:
+    """Puts the object of an unfinished batch record, or says what is gone of it."""
+
+    def __init__(
+        self,
+        volume: Volume,
+        discovery: Discovery,
+        *,
+        ledger: Ledger,
+        folder: StateFolder,
+        pool: Executor,
+        emit: Emit,
+    ) -> None:
+        self._volume = volume
+        self._discovery = discovery
+        self._ledger = ledger
+        self._folder = folder
+        self._pool = pool
+        self._emit = emit
+
+    def complete(self, checkpoint: Checkpoint) -> tuple[Loss, ...]:
+        """Returns what was lost. Afterwards the checkpoint has nothing unfinished."""
+        record = checkpoint.unfinished
+        if record is None:
+            return ()
+        found = [self._find(record, span) for span in record.spans]
+        left = [each for each in found if each is not None]
+        losses = tuple(
+            _loss(record, span) for span, each in zip(record.spans, found, strict=True) if each is None
+        )
+        if losses:
+            self._declare(record, losses, checkpoint, partial=bool(left))
+        if left:
+            batch = Batch(record.settings, [name for name, _ in record.origins[0].fields], self._pool)
+            body = remake(batch, record, [(each.span, each.data) for each in left], frame)
+            self._ledger.put_object(record, body)
+            checkpoint.completed(record.sequence)
+            self._folder.append(completed=record.sequence)
+            self._emit(ObjectCompleted(record.volume, record.shard, record.sequence, record.object_key))
+        return losses
+
+    def _declare(
+        self, record: BatchRecord, losses: tuple[Loss, ...], checkpoint: Checkpoint, *, partial: bool
+    ) -> None:
+        void: VoidRecord = self._ledger.void(record.sequence, losses, partial=partial)
+        checkpoint.apply(void)
+        self._folder.append(records=[void])
+        why = "bytes that a batch had taken are gone from the volume, and its object was never put"
+        self._emit(RecordVoided(record.volume, record.shard, record.sequence, why))
+        for loss in losses:
+            self._emit(
+                BytesLost(
+                    record.volume, loss.source, loss.path, loss.generation, loss.start, loss.end, loss.reason
+                )
+            )
+
+    def _find(self, record: BatchRecord, span: Span) -> Found | None:
+        """The span's bytes, wherever a rotation moved them meanwhile."""
+        directory = SourceDir(parts_of(record.origins[span.origin].source), flat=False)
+        for name in self._names(directory, span):
+            data = self._read(directory, name, span)
+            if data is not None:
+                return Found(span, data)
+        return None
+
+    def _names(self, directory: SourceDir, span: Span) -> Iterator[str]:
+        """Where to look: under its last name, its first, then in all files that are long enough."""
+        likely = [decode_name(span.name), decode_name(span.path)]
+        yield from likely
+        look = self._discovery.look(directory)
+        if look is not None:
+            others = [sight for sight in look.files if sight.size >= span.end and sight.name not in likely]
+            others.sort(key=lambda sight: sight.inode != span.evidence.inode)
+            yield from (sight.name for sight in others)
+
+    def _read(self, directory: SourceDir, name: str, span: Span) -> bytes | None:
+        try:
+            descriptor = self._volume.open_file((*directory.parts, *name.split("/")))
+        except OSError:
+            return None
+        try:
+            data = _pread(descriptor, span.start, span.end)
+        except OSError:
+            return None
+        finally:
+            close(descriptor)
+        return data if hashlib.sha256(data).hexdigest() == span.sha256 else None
+
+
+def parts_of(source: str) -> tuple[str, ...]:
+    """The raw directory names of an encoded source."""
+    return () if source == "." else tuple(decode_name(source).split("/"))
+
+
+def _loss(record: BatchRecord, span: Span) -> Loss:
+    source = record.origins[span.origin].source
+    return Loss(source, span.path, span.generation, span.start, span.end, "void")
+
+
+def _pread(descriptor: int, start: int, end: int) -> bytes:
+    pieces = []
+    while start < end:
+        piece = os.pread(descriptor, end - start, start)
+        if not piece:
+            break
+        pieces.append(piece)
+        start += len(piece)
+    return b"".join(pieces)
