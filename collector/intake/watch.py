@@ -93,8 +93,8 @@ class Watch:
         self._observer: BaseObserver | None = None
         handler = FileSystemEventHandler()
         handler.on_any_event = self._on_event  # type: ignore[method-assign]
-        observer = Observer()
         try:
+            observer = Observer()
             observer.schedule(handler, os.fsdecode(self._root), recursive=True, event_filter=EVENTS)
             observer.start()
         except OSError as error:

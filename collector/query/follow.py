@@ -35,10 +35,11 @@ def follow(
         return
     while True:
         yield from following.ready()
-        if not following.look() and following.complete():
+        if following.look():
+            continue
+        if following.complete():
             return
-        if not following.waiting:
-            pause()
+        pause()
 
 
 class _Following:
@@ -53,16 +54,9 @@ class _Following:
         self._given_up: set[tuple[Shard, int]] = set()
         self._positions: dict[tuple[str, FileId], int] = defaultdict(int)
         self._committed: dict[tuple[str, FileId], Ranges] = defaultdict(Ranges)
-        self._blocked = False
-
-    @property
-    def waiting(self) -> bool:
-        """Whether there are records whose objects were not tried since the last look."""
-        return any(self._pending.values()) and not self._blocked
 
     def look(self) -> bool:
         """Reads the records that are new; True where some of them speak of what is wanted."""
-        self._blocked = False
         is_new = False
         may_be_in = self._wanted.may_be_in()
         for shard in shards(self._store):
@@ -84,7 +78,6 @@ class _Following:
                     yield from self._rows(record)
                 except ObjectMissing:
                     if (shard, record.sequence) not in self._given_up:
-                        self._blocked = True
                         break
                 records.popleft()
 

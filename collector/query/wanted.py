@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -58,8 +59,11 @@ def parse_target(target: str) -> tuple[str, str]:
 
 
 def near_names(wanted: Wanted, origins: Iterable[Origin]) -> list[str]:
-    """Names like the wanted one that are there, the nearest first: `namespace/job`."""
-    names = {f"{origin.namespace or ''}/{origin.job or origin.source}" for origin in origins}
-    same_name = sorted(name for name in names if name.partition("/")[2] == wanted.name)
-    near = difflib.get_close_matches(str(wanted), sorted(names), n=3, cutoff=0.6)
-    return list(dict.fromkeys([*same_name, *near]))[:3]
+    """Names like the wanted one that are there, as `namespace/job`: those of its namespace first."""
+    there: dict[str, set[str]] = defaultdict(set)
+    for origin in origins:
+        there[origin.job or origin.source].add(origin.namespace or "")
+    near = difflib.get_close_matches(wanted.name, sorted(there), n=3, cutoff=0.6)
+    full = [(namespace, name) for name in near for namespace in sorted(there[name])]
+    full.sort(key=lambda each: each[0] != wanted.namespace)
+    return [f"{namespace}/{name}" for namespace, name in full][:3]

@@ -165,7 +165,7 @@ def test_jobs_on_a_tree(tmp_path: Path):
 
 
 def test_jobs_stop_when_they_are_told_to(tmp_path: Path):
-    """SIGTERM ends Jobs that would run for an hour: exit code 0, whole lines, and a count of those that ended."""
+    """SIGTERM ends Jobs that would run for an hour: exit code 0, whole lines, a count of the ended."""
     options = [
         "--jobs=40",
         f"--root={tmp_path}",

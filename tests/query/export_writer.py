@@ -48,6 +48,7 @@ SCHEMA = pa.schema(
         ("team", TEXT),
     ]
 )
+SETTINGS = BatchSettings("subpath", "parquet", "zstd", 1 << 20)
 Row = dict[str, object]
 
 
@@ -76,7 +77,7 @@ class Export:
     store: LocalStore
     volume: str = "default"
     shard: int = 0
-    settings: BatchSettings = BatchSettings("subpath", "parquet", "zstd", 1 << 20)
+    settings: BatchSettings = SETTINGS
     sequence: int = 0
     epoch: int = 0
     now: datetime = NOON

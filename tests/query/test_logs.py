@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 
+import pyarrow as pa
 import pytest
 from export_writer import NOON, Export, Read, file_of, pod
 from hypothesis import given
@@ -12,7 +13,7 @@ from collector.errors import Incomplete, UsageError
 from collector.model import Loss, Origin
 from collector.query import show
 from collector.query.follow import follow
-from collector.query.logs import Filter, find, read, read_found
+from collector.query.logs import Filter, find, read, read_found, unread
 from collector.query.objects import Objects
 from collector.query.rows import TEXT_COLUMNS
 from collector.query.wanted import Wanted
@@ -106,7 +107,7 @@ def test_names(export, store):
         Read(pod("nightly-0-bcdfg", namespace="else"), b"elsewhere\n"),
         Read(Origin("strange dir"), b"strange\n"),
     )
-    assert text(store, "nightly") == b"cron\nindex\n"
+    assert text(store, "nightly") == b"index\ncron\n"
     assert text(store, "nightly-28123456") == b"cron\n"
     assert text(store, "nightly-0-bcdfg") == b"index\n"
     assert text(store, "strange dir", namespace="") == b"strange\n"
@@ -184,7 +185,7 @@ def test_prefix_and_time_before_each_line(export, store):
 def test_follow_until_complete(export, store):
     """Following waits for objects that are on their way, shows what comes, and ends with the receipt."""
     first = export.batch(Read(POD, b"one\n"), put=False)
-    steps = iter(
+    comes = iter(
         [
             lambda: export.put_object(first, Export(store)._rows(Read(POD, b"one\n"))),
             lambda: export.batch(Read(POD, b"two\n", start=4), Read(pod("other-bcdfg"), b"x\n")),
@@ -193,9 +194,13 @@ def test_follow_until_complete(export, store):
             lambda: export.receipt(POD, file_of(b"one\ntwo\n"), revision=2),
         ]
     )
-    rows = follow(store, Wanted("default", "nightly"), lambda: next(steps)())
+
+    def pause():
+        next(comes)()
+
+    rows = follow(store, Wanted("default", "nightly"), pause)
     assert b"".join(show.exact_bytes(each.rows) for each in rows) == b"one\ntwo\n"
-    assert next(steps, None) is None
+    assert next(comes, None) is None
 
 
 def test_follow_passes_given_up_objects(export, store):
@@ -236,10 +241,6 @@ def test_statistics_skip_row_groups(export, store):
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 30)), max_size=20))
 def test_unread_covers_each_byte_once(spans):
     """Whatever overlaps, whole rows come in such a way that no row that ended before comes again."""
-    import pyarrow as pa
-
-    from collector.query.logs import unread
-
     rows = pa.RecordBatch.from_pydict(
         {
             "offset": pa.array([start for start, _ in spans], pa.int64()),

@@ -1,0 +1,42 @@
+"""Log text on a terminal can colour itself, and nothing else."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.cli.terminal import human_bytes, visible
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain\tänd ✓ 日本\u3000語\n", "plain\tänd ✓ 日本\u3000語\n"),
+        ("\x1b[31mred\x1b[0m\n", "\x1b[31mred\x1b[0m\x1b[0m\n"),
+        ("\x1b[1;38;5;8mgrey\nnext", "\x1b[1;38;5;8mgrey\x1b[0m\nnext"),
+        ("\x1b[8mhidden\n", "\\x1b[8mhidden\n"),
+        ("\x1b[1;08mhidden\n", "\\x1b[1;08mhidden\n"),
+        ("\x1b[2J\x1b]0;title\x07", "\\x1b[2J\\x1b]0;title\\x07"),
+        ("over\rwrite\b\x7f\x9b31m", "over\\rwrite\\x08\\x7f\\x9b31m"),
+        ("\u202etxt.exe\u2069\u2028", "\\u202etxt.exe\\u2069\\u2028"),
+    ],
+)
+def test_visible(text, shown):
+    """Colours stay and end with their line; every other control character is shown as an escape."""
+    assert visible(text) == shown
+
+
+@given(st.text(st.sampled_from("\x1b[]0128;mJ\n\ta\r\x9b\x07\u202e")))
+def test_nothing_but_colours_reaches_the_terminal(text):
+    """Whatever the text, what is left of it without colours holds no control but line feed and tab."""
+    rest = re.sub(r"\x1b\[[0-9;]*m", "", visible(text))
+    assert not set(rest) & set("\x1b\r\x9b\x07\u202e")
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536 << 10, "1.5 MiB"), (5 << 50, "5120.0 TiB")],
+)
+def test_human_bytes(count, shown):
+    assert human_bytes(count) == shown
