@@ -194,6 +194,9 @@ class Assembly:
             emit=emit,
         )
         now = task.clock.wall()
+        if checkpoint.files:
+            # An empty volume on another file system than these is one that is not mounted.
+            self._ground.discovery.devices = {at.evidence.device for at in checkpoint.files.values()}
         for known in checkpoint.sources.values():
             catalog.floors[known.source] = known.generation_floor
             if not known.retired:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from collector.errors import ObjectMissing
 from collector.events import Emit, ReceiptWritten
@@ -24,11 +25,14 @@ from collector.records import decode_receipt, encode_receipt, receipt_key
 from collector.sink.store import Store
 from collector.state.checkpoint import Checkpoint
 from collector.state.folder import StateFolder
-from collector.state.receipt import build, same_content
+from collector.state.receipt import build, says_the_same
 
 TOMBSTONE_BYTES = 256
 WRITERS = 8
 MOST_WAITING = 64
+
+RETIRE_SECONDS = 600.0
+"""How long a source whose directory is gone is remembered with its files."""
 
 QUIET_SECONDS = 10.0
 """A source that went on after its receipt must be quiet for so long before the next revision."""
@@ -84,7 +88,7 @@ class Finisher:
 
     def consider(self, source: TrackedSource, now: float) -> None:
         """Decides, after a look at the source, whether it is finished, or done with altogether."""
-        if source.missing > 1 and (source.finished or self._left_no_trace(source)):
+        if source.missing > 1 and self._is_over(source, now):
             self._retire(source)
         elif source.finish_by is None and (reason := self.reason(source, now)):
             source.finish_by = reason
@@ -93,16 +97,19 @@ class Finisher:
             self._catalog.urgent[source] = None
 
     def step(self) -> None:
-        """Moves each closing source on, and notes the receipts that were written."""
-        for source, looks in list(self._closing.items()):
-            if source.finish_by is None:
-                del self._closing[source]
-            elif source.looks == looks:
-                self._catalog.urgent.setdefault(source)
-            elif len(self._writing) < MOST_WAITING and self._is_done(source):
-                del self._closing[source]
-                self._write(source)
+        """Sends the receipts of sources that are done on their way, a few at a time, and notes those that stand."""
+        for source in list(islice(self._done(), MOST_WAITING - len(self._writing))):
+            del self._closing[source]
+            self._write(source)
         self._note_written()
+
+    def _done(self) -> Iterator[TrackedSource]:
+        """Closing sources that were looked at once more, and of which all is committed."""
+        return (
+            source
+            for source, looks in self._closing.items()
+            if source.looks > looks and self._is_done(source)
+        )
 
     def reason(self, source: TrackedSource, now: float) -> FinishedBy | None:
         """Why the source is to be taken for finished, None while it is not."""
@@ -127,8 +134,14 @@ class Finisher:
             and not any(loss.source == source.source for loss in self._catalog.losses)
         )
 
-    def _left_no_trace(self, source: TrackedSource) -> bool:
-        return source.source not in self._checkpoint.sources and not source.gone
+    def _is_over(self, source: TrackedSource, now: float) -> bool:
+        """Whether a vanished source can be forgotten: at once if nothing of it was ever read; else it may
+        be that a network file system lost sight of it, and comes to.
+        """
+        if source.source not in self._checkpoint.sources:
+            files = (*source.files.values(), *source.gone, *source.past)
+            return not any(tracked.taken_offset for tracked in files)
+        return source.finished and now - source.missing_since >= RETIRE_SECONDS
 
     def _retire(self, source: TrackedSource) -> None:
         self._closing.pop(source, None)
@@ -197,7 +210,7 @@ class Finisher:
                 standing = decode_receipt(self._store.get(key), key)
             except ObjectMissing:
                 continue
-            if same_content(standing, receipt):
+            if says_the_same(standing, receipt):
                 return Written(source, standing, is_new=False)
             receipt = replace(receipt, revision=receipt.revision + 1)
 
@@ -221,7 +234,7 @@ class Finisher:
         done = [future for future in self._writing if future.done()]
         if not done:
             return
-        self._writing = [future for future in self._writing if not future.done()]
+        self._writing = [future for future in self._writing if future not in done]
         noted = []
         for written in (future.result() for future in done):
             receipt = written.receipt

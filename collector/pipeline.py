@@ -108,6 +108,7 @@ class Pipeline:
     def _collect(self, now: float) -> bool:
         if self._is_blocked():
             return False
+        self._batch.catch_up()
         reads = self._reader.fill(self._catalog, now)
         if not reads:
             return False
@@ -141,9 +142,8 @@ class Pipeline:
         return age >= self._plan.batch_max_age_seconds or self._batch.bytes >= self._plan.batch_max_bytes
 
     def _is_blocked(self) -> bool:
-        """Back-pressure: the destination or the encoder is behind, or the rate limit is used up."""
-        full = self._batch.bytes >= self._plan.batch_max_bytes
-        return full or self._batch.waiting() or self._overdrawn()
+        """Back-pressure: the destination is behind, or the rate limit is used up."""
+        return self._batch.bytes >= self._plan.batch_max_bytes or self._overdrawn()
 
     def _overdrawn(self) -> bool:
         """Pays the debt of what was read with the time that passed; true while some is left."""

@@ -47,6 +47,8 @@ class Shard:
     def stop(self) -> None:
         """Asks the shard to drain and end, any number of times."""
         self._stop.set()
+        if self._parts is None:
+            self._give_up.set()  # nothing was read yet: there is nothing to wait for the destination with
         self._wake.set()
 
     def status(self) -> ShardStatus:

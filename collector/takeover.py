@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from collector.errors import ExportDamaged
+from collector.errors import ExportDamaged, VolumeError
 from collector.events import BytesLost, CheckpointRebuilt, Emit, ObjectCompleted, RecordVoided
 from collector.intake.discover import Discovery, SourceDir
 from collector.intake.frame import frame
-from collector.intake.names import decode_name
-from collector.intake.volume import Volume, close
+from collector.intake.names import decode_name, encode_name
+from collector.intake.volume import VANISHED, Volume, close
 from collector.model import BatchRecord, Loss, Span, VoidRecord
 from collector.rows.batch import Batch
 from collector.rows.compress import compress, decompress
@@ -113,11 +113,15 @@ class Completion:
         record = checkpoint.unfinished
         if record is None:
             return ()
-        found = [self._find(record, span) for span in record.spans]
-        left = [each for each in found if each is not None]
-        losses = tuple(
-            _loss(record, span) for span, each in zip(record.spans, found, strict=True) if each is None
-        )
+        self._check_mounted(record)
+        missing, left = [], []
+        for span in _not_voided(record, checkpoint):
+            found = self._find(record, span)
+            if found is None:
+                missing.append(_loss(record, span))
+            else:
+                left.append(found)
+        losses = tuple(missing)
         if losses:
             self._declare(record, losses, checkpoint, partial=bool(left))
         if left:
@@ -144,6 +148,20 @@ class Completion:
                 )
             )
 
+    def _check_mounted(self, record: BatchRecord) -> None:
+        """An unmounted volume is an empty directory: that is no proof that the bytes are gone."""
+        self._discovery.devices = {span.evidence.device for span in record.spans}
+        try:
+            empty = not self._discovery.sources()
+        except OSError as error:
+            raise _unreadable(self._volume, "", error) from None
+        if empty and self._discovery.moved():
+            raise VolumeError(
+                f"volume {self._volume.path} is empty, and on another file system than before, "
+                f"but bytes of batch {record.sequence} must be read from it again",
+                hint="mount it; if it was emptied on purpose, make an empty directory in it",
+            )
+
     def _find(self, record: BatchRecord, span: Span) -> Found | None:
         """The span's bytes, wherever a rotation moved them meanwhile."""
         directory = SourceDir(parts_of(record.origins[span.origin].source), flat=False)
@@ -157,29 +175,50 @@ class Completion:
         """Where to look: under its last name, its first, then in all files that are long enough."""
         likely = [decode_name(span.name), decode_name(span.path)]
         yield from likely
-        look = self._discovery.look(directory)
+        try:
+            look = self._discovery.look(directory)
+        except OSError as error:
+            raise _unreadable(self._volume, span.path, error) from None
         if look is not None:
             others = [sight for sight in look.files if sight.size >= span.end and sight.name not in likely]
             others.sort(key=lambda sight: sight.inode != span.evidence.inode)
             yield from (sight.name for sight in others)
 
     def _read(self, directory: SourceDir, name: str, span: Span) -> bytes | None:
+        """None where there is no such file, or it holds other bytes. What cannot be read is not gone."""
         try:
             descriptor = self._volume.open_file((*directory.parts, *name.split("/")))
-        except OSError:
-            return None
-        try:
-            data = _pread(descriptor, span.start, span.end)
-        except OSError:
-            return None
-        finally:
-            close(descriptor)
+            try:
+                data = _pread(descriptor, span.start, span.end)
+            finally:
+                close(descriptor)
+        except OSError as error:
+            if error.errno in VANISHED:
+                return None
+            raise _unreadable(self._volume, name, error) from None
         return data if hashlib.sha256(data).hexdigest() == span.sha256 else None
 
 
 def parts_of(source: str) -> tuple[str, ...]:
     """The raw directory names of an encoded source."""
     return () if source == "." else tuple(decode_name(source).split("/"))
+
+
+def _not_voided(record: BatchRecord, checkpoint: Checkpoint) -> Iterator[Span]:
+    """The record's spans that no earlier owner declared void already."""
+    for span in record.spans:
+        source = record.origins[span.origin].source
+        known = checkpoint.sources.get(source)
+        if known is None or _loss(record, span) not in known.losses:
+            yield span
+
+
+def _unreadable(volume: Volume, name: str, error: OSError) -> VolumeError:
+    where = f"{volume.path}: {encode_name(name)}" if name else str(volume.path)
+    return VolumeError(
+        f"volume {where}: {os.strerror(error.errno or 0)}",
+        hint="a batch that was claimed must be read again from it: make it readable",
+    )
 
 
 def _loss(record: BatchRecord, span: Span) -> Loss:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from collector.events import BytesLost, Emit, EntrySkipped, FileRenamed, FileReplaced, SourceFound
-from collector.intake.content import same_content
+from collector.intake.content import is_there, same_content
 from collector.intake.copies import may_be_copy, truncated_original
 from collector.intake.discover import FileSight, Look, SourceDir
 from collector.intake.identify import Verdict, identify
@@ -103,7 +103,7 @@ class Catalog:
     def observe(self, source: TrackedSource, look: Look, now: float) -> None:
         """Takes in what the source holds now: at `now`, in seconds by the wall clock."""
         source.looks += 1
-        source.missing = 0
+        source.missing, source.missing_since = 0, 0.0
         source.tombstone = look.tombstone
         self._report_skipped(source, look)
         placed: set[TrackedFile] = set()
@@ -123,12 +123,28 @@ class Catalog:
             self._settle(source, now)
 
     def vanished(self, source: TrackedSource, now: float) -> None:
-        """The source's directory is not there. Believed at the second look in a row."""
+        """The source's directory is not there. Believed at the second look in a row; even then its files are
+        known again, should it come back.
+        """
         source.looks += 1
         source.missing += 1
-        for tracked in list(source.files.values()):
-            self._missed(tracked)
+        source.missing_since = source.missing_since or now
+        if source.missing > 1:
+            for tracked in source.files.values():
+                self._out_of_reach(tracked)
         self._settle(source, now)
+
+    def _out_of_reach(self, tracked: TrackedFile) -> None:
+        """Its directory is gone: what a descriptor still gives is read, the rest is lost."""
+        if not tracked.unread_bytes:
+            return
+        if tracked.descriptor >= 0:
+            tracked.waits_at = -1
+            self.queue.want(tracked)
+        else:
+            self.queue.drop(tracked)
+            self._lose(tracked, "deleted")
+            tracked.size = tracked.read_offset
 
     def _seen(self, tracked: TrackedFile, sight: FileSight, now: float) -> TrackedFile:
         """The same name and inode: grown, truncated or rewritten. Returns the file that it is now."""
@@ -269,9 +285,11 @@ class Catalog:
         return self._new(source, sight, now, why=why)
 
     def _missed(self, tracked: TrackedFile) -> None:
-        """Not in this look. A rename during the listing can hide a file, so the second look decides."""
+        """Not in this look. A rename during the listing can hide a file, so the second look decides, and
+        only if its name leads to it no more.
+        """
         tracked.missing += 1
-        if tracked.missing > 1:
+        if tracked.missing > 1 and not is_there(self._volume, tracked):
             del tracked.source.files[tracked.name]
             self._gone(tracked)
 

@@ -12,6 +12,20 @@ LARGEST_PREFIX_BYTES = 256 << 20
 """Up to this size a copy is compared as a whole, beyond it by head and tail."""
 
 
+def is_there(volume: Volume, tracked: TrackedFile) -> bool:
+    """Whether the file's name still leads to it."""
+    descriptor = _open(volume, tracked, tracked.name)
+    if descriptor < 0:
+        return False
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return False
+    finally:
+        close(descriptor)
+    return (status.st_dev, status.st_ino) == (tracked.device, tracked.inode)
+
+
 def same_content(volume: Volume, tracked: TrackedFile, name: str) -> bool:
     """Whether the file now called `name` holds what was read of `tracked`: head and tail are compared.
 

@@ -61,7 +61,8 @@ class Discovery:
         self._selection = selection
         self._tombstone = tombstone
         self._shard, self._shards = shard, shards
-        self._device = volume.device
+        self.devices = {volume.device}
+        """File systems that the volume is known to have been on."""
         self.skipped: list[Skipped] = []
 
     def sources(self) -> list[SourceDir]:
@@ -72,12 +73,12 @@ class Discovery:
         self.skipped = []
         found = self._below((), self._volume.open_directory(()))
         if found:
-            self._device = self._volume.device
+            self.devices.add(self._volume.device)
         return [source for source in found if self.is_mine(source)]
 
     def moved(self) -> bool:
-        """Whether the root is on another file system than at the first listing that found something."""
-        return self._volume.device != self._device
+        """Whether the root is on a file system on which nothing was ever found."""
+        return self._volume.device not in self.devices
 
     def is_mine(self, source: SourceDir) -> bool:
         return self._shards == 1 or zlib.crc32(source.source.encode()) % self._shards == self._shard
@@ -91,8 +92,9 @@ class Discovery:
             with os.scandir(directory) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
-                        is_level = self._layout.level_matches(depth, entry.name)
-                        is_source = not is_level or depth + 1 == self._layout.source_depth
+                        # The deepest level is one of sources, whatever their names.
+                        is_deepest = depth + 1 == self._layout.source_depth
+                        is_source = is_deepest or not self._layout.level_matches(depth, entry.name)
                         (found if is_source else deeper).append((*parts, entry.name))
                     elif entry.is_file(follow_symlinks=False):
                         has_files = True

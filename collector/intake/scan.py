@@ -136,11 +136,11 @@ class Scanner:
                 self._emit(EntrySkipped(volume=self._name, source=".", path=path, why=why))
 
     def _look(self, source: TrackedSource, now: float, seconds: float) -> bool:
-        """Looks at one source, unless it is finished and nothing came or went in it."""
-        self._catalog.urgent.pop(source, None)
+        """Looks at one source, unless it is finished, nothing came or went in it, and nobody hinted at it."""
+        hinted = self._catalog.urgent.pop(source, self) is None
         source.looked_at = seconds
         try:
-            if source.finished and not self._has_changed(source, seconds):
+            if not hinted and source.finished and not self._has_changed(source, seconds):
                 return False
             look = self._discovery.look(source.directory)
         except OSError as error:

@@ -144,6 +144,7 @@ class TrackedSource:
         "looked_at",
         "looks",
         "missing",
+        "missing_since",
         "mtime_ns",
         "newest",
         "origin",
@@ -178,6 +179,7 @@ class TrackedSource:
         self.look_at = self.look_every = self.look_anyway_at = 0.0
         """Schedule, in seconds of a clock that only goes forward."""
         self.missing = 0
+        self.missing_since = 0.0
         self.mtime_ns: int | None = None
         self.finish_by: FinishedBy | None = None
         """Why the source is taken for finished; None while it is not."""

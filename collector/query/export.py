@@ -43,15 +43,20 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A batch record and what became of it: `void` where its object was given up.
+    """A batch record and what became of it: `voids` say which of its spans are gone from the volume.
 
     `last` says that no batch record follows it in its shard yet, so its object may still be on the way.
     """
 
     key: str
     record: BatchRecord
-    void: VoidRecord | None
+    voids: tuple[VoidRecord, ...]
     last: bool
+
+    @property
+    def given_up(self) -> bool:
+        """Whether no object is to come: no span was left."""
+        return any(not void.partial for void in self.voids)
 
 
 def shards(store: Store) -> list[Shard]:
@@ -83,21 +88,21 @@ def decoded(bodies: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, CommitRe
 
 
 def claims(records: Iterable[tuple[str, CommitRecord]]) -> Iterator[Claim | OpenRecord | VoidRecord]:
-    """The records in order, but each batch with its void, and only when all that may void it is known."""
+    """The records in order, but each batch with its voids, and only when all that may void it is known."""
     held: tuple[str, BatchRecord] | None = None
-    void: VoidRecord | None = None
+    voids: list[VoidRecord] = []
     for key, record in records:
         if isinstance(record, BatchRecord):
             if held:
-                yield Claim(*held, void, last=False)
-            held, void = (key, record), None
+                yield Claim(*held, tuple(voids), last=False)
+            held, voids = (key, record), []
         elif isinstance(record, VoidRecord) and held and record.voids == held[1].sequence:
-            void = record
+            voids.append(record)
             yield record
         else:
             yield record
     if held:
-        yield Claim(*held, void, last=True)
+        yield Claim(*held, tuple(voids), last=True)
 
 
 def batches(store: Store, *, keep: Callable[[bytes], bool] | None = None) -> Iterator[Claim | VoidRecord]:

@@ -51,7 +51,7 @@ class _Following:
         self._objects = Objects(store, None if every_column else TEXT_COLUMNS)
         self._after: dict[Shard, str] = defaultdict(str)
         self._pending: dict[Shard, deque[BatchRecord]] = defaultdict(deque)
-        self._given_up: set[tuple[Shard, int]] = set()
+        self._voids: dict[tuple[Shard, int], list[VoidRecord]] = defaultdict(list)
         self._positions: dict[tuple[str, FileId], int] = defaultdict(int)
         self._committed: dict[tuple[str, FileId], Ranges] = defaultdict(Ranges)
 
@@ -66,7 +66,7 @@ class _Following:
                     if isinstance(record, BatchRecord):
                         is_new = self._add(shard, record) or is_new
                     elif isinstance(record, VoidRecord) and record.voids is not None:
-                        self._given_up.add((shard, record.voids))
+                        self._voids[shard, record.voids].append(record)
         return is_new
 
     def ready(self) -> Iterator[Rows]:
@@ -75,9 +75,9 @@ class _Following:
             while records:
                 record = records[0]
                 try:
-                    yield from self._rows(record)
+                    yield from self._rows(record, self._voids[shard, record.sequence])
                 except ObjectMissing:
-                    if (shard, record.sequence) not in self._given_up:
+                    if all(void.partial for void in self._voids[shard, record.sequence]):
                         break
                 records.popleft()
 
@@ -97,8 +97,8 @@ class _Following:
                 self._committed[record.volume, file_of(origin, span)].add(span.start, span.end)
         return True
 
-    def _rows(self, record: BatchRecord) -> Iterator[Rows]:
-        ref = matching(self._wanted, record) or ObjectRef.of(record)
+    def _rows(self, record: BatchRecord, voids: list[VoidRecord]) -> Iterator[Rows]:
+        ref = matching(self._wanted, record, voids) or ObjectRef.of(record, voids)
         origins = {
             file_of(origin, span): origin for origin, span in ref.spans if self._wanted.matches(origin)
         }

@@ -119,10 +119,11 @@ def summarise(store: Store, *, namespace: str | None = None) -> list[JobSummary]
 
 def _add_batch(sources: dict[tuple[str, str], _Source], claim: Claim) -> None:
     record = claim.record
-    for origin, span in ObjectRef.of(record).spans:
+    ref = ObjectRef.of(record, claim.voids)
+    for origin, span in ref.spans:
         source = sources[record.volume, origin.source]
         source.namespace, source.job, source.pod = origin.namespace, origin.job, origin.pod
-        if claim.void is None:
+        if not claim.given_up and not ref.is_lost(origin, span):
             source.files.setdefault((span.path, span.generation), _File()).add(span)
             source.seen(_time(span.reads[0][1]), _time(span.reads[-1][1]))
     _add_losses(sources, record.volume, record.losses)

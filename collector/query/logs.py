@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from collector.errors import Incomplete, ObjectMissing, UsageError
-from collector.model import BatchRecord, FileId, Loss, Origin, Receipt
+from collector.model import BatchRecord, FileId, Loss, Origin, Receipt, VoidRecord
 from collector.query.export import Claim, batches, newest_receipts
 from collector.query.objects import Objects
 from collector.query.rows import TEXT_COLUMNS, UTC_MICROSECONDS, ObjectRef, file_of, lengths_of
@@ -158,16 +158,16 @@ def unread(rows: pa.RecordBatch, position: int) -> tuple[pa.RecordBatch, int]:
     return (rows if is_new.all() else rows.filter(pa.array(is_new))), max(position, int(ends.max()))
 
 
-def matching(wanted: Wanted, record: BatchRecord) -> ObjectRef | None:
+def matching(wanted: Wanted, record: BatchRecord, voids: Iterable[VoidRecord] = ()) -> ObjectRef | None:
     """The record's object with those spans that are wanted (a raw object with all); None where none are."""
     of = {index for index, origin in enumerate(record.origins) if wanted.matches(origin)}
     if not any(span.origin in of for span in record.spans):
         return None
-    ref = ObjectRef.of(record)
+    ref = ObjectRef.of(record, voids)
     if record.settings.format == "raw":
         return ref
     spans = tuple((record.origins[span.origin], span) for span in record.spans if span.origin in of)
-    return ObjectRef(ref.key, ref.settings, spans)
+    return replace(ref, spans=spans)
 
 
 def unknown(store: Store, wanted: Wanted) -> Incomplete:
@@ -193,10 +193,10 @@ def split_target(target: str) -> tuple[str, str]:
 
 def _add_batch(found: Found, files: dict[tuple[str, FileId], FoundFile], claim: Claim) -> None:
     record = claim.record
-    ref = matching(found.wanted, record)
+    ref = matching(found.wanted, record, claim.voids)
     if ref is None:
         return
-    if claim.void is not None:
+    if claim.given_up:
         found.given_up.add(record.object_key)
     here = set()
     for origin, span in ref.spans:

@@ -76,6 +76,15 @@ def plain_stream(body: bytes, compression: Compression) -> pa.NativeFile:
     return reader if compression == "none" else pa.CompressedInputStream(reader, compression)
 
 
+def plain_size(body: bytes, compression: Compression, key: str) -> int:
+    """How many bytes the object holds. Raises ExportDamaged."""
+    try:
+        stream = plain_stream(body, compression)
+        return sum(map(len, iter(lambda: stream.read(BLOCK_BYTES), b"")))
+    except (pa.ArrowException, OSError) as error:
+        raise damaged(key, error) from None
+
+
 def raw_blocks(
     body: bytes, compression: Compression, key: str, spans: Sequence[tuple[Origin, Span]]
 ) -> Iterator[RawBlock]:

@@ -43,6 +43,9 @@ class Receipts:
     def count(self, volume: str) -> int:
         return sum(len(revisions) for (of, _), revisions in self._all.items() if of == volume)
 
+    def sources(self, volume: str) -> set[str]:
+        return {source for of, source in self._all if of == volume}
+
     def volumes(self) -> set[str]:
         return {volume for volume, _ in self._all}
 
@@ -51,12 +54,12 @@ class Receipts:
         return frozenset(self._marks.get(key, ()))
 
     def excuse(self, files: dict[FileKey, FileProof]) -> None:
-        """Tells the files of the holes and losses that receipts list."""
+        """Tells the files of the holes and losses that receipts list; adds those that have no bytes."""
         for receipt in self._every():
             for file in receipt.files:
-                proof = files.get(_file_key(receipt, file))
-                for start, end in file.holes if proof else ():
-                    proof.excuse(start, end)  # type: ignore[union-attr]  # there is nothing to loop over without
+                proof = files.setdefault(_file_key(receipt, file), FileProof())
+                for start, end in file.holes:
+                    proof.excuse(start, end)
             for loss in receipt.losses:
                 at = FileId(receipt.source, loss.path, loss.generation)
                 proof = files.setdefault((receipt.volume, at), FileProof())
@@ -79,23 +82,19 @@ class Receipts:
                     )
 
     def compare_losses(self, losses: dict[FileKey, Ranges], volume: str | None) -> None:
-        """Reports losses of the records that the newest receipt of a source does not list."""
-        newest = {at: max(all_of, key=lambda each: each.revision) for at, all_of in self._all.items()}
+        """Reports losses of the records that no receipt of their source lists, where it has one."""
         for (of, file), ranges in losses.items():
-            receipt = newest.get((of, file.source))
-            if receipt is None or volume not in (None, of):
+            revisions = self._all.get((of, file.source), [])
+            if not revisions or volume not in (None, of):
                 continue
-            same = [
-                loss
-                for loss in receipt.losses
-                if (loss.path, loss.generation) == (file.path, file.generation)
-            ]
+            every = (loss for receipt in revisions for loss in receipt.losses)
+            same = (loss for loss in every if (loss.path, loss.generation) == (file.path, file.generation))
             listed = Ranges((loss.start, loss.end) for loss in same)
             for low, high in ranges:
                 for start, end in listed.missing(low, high):
                     where = (of, file.source, file.path, file.generation, start, end)
                     detail = "lost by the records, but not listed as lost"
-                    self._found(Difference("receipt", detail, *where, key=_key(receipt)))
+                    self._found(Difference("receipt", detail, *where, key=_key(revisions[-1])))
 
     def _every(self) -> Iterator[Receipt]:
         for revisions in self._all.values():

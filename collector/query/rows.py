@@ -7,7 +7,7 @@ people want the columns of a few files (`file_batches`). Neither makes a Python 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from collector.errors import ExportDamaged
-from collector.model import BatchRecord, BatchSettings, FileId, Origin, Span
+from collector.model import BatchRecord, BatchSettings, FileId, Origin, Span, VoidRecord
 from collector.query.export import damaged
-from collector.query.raw import RawBlock, plain_stream, raw_blocks
+from collector.query.raw import RawBlock, plain_size, plain_stream, raw_blocks
 
 DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 UTC_MICROSECONDS = pa.timestamp("us", tz="UTC")
@@ -52,24 +52,37 @@ LONGEST_JSON_PER_BYTE = 8
 """A byte of a line takes at most six in a JSON string, and two more where `raw` says it again."""
 
 
+Place = tuple[FileId, int, int]
+"""Bytes [start, end) of a file."""
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectRef:
     """One object, and what its record says of it; `spans` are all of the record, or those of interest.
 
-    A raw object can only be read with all of them.
+    A raw object can only be read with all of them. `lost` are those that void records say are gone: the
+    object may have come without them.
     """
 
     key: str
     settings: BatchSettings
     spans: tuple[tuple[Origin, Span], ...]
+    lost: frozenset[Place] = frozenset()
 
     @classmethod
-    def of(cls, record: BatchRecord) -> ObjectRef:
+    def of(cls, record: BatchRecord, voids: Iterable[VoidRecord] = ()) -> ObjectRef:
         try:
             spans = tuple((record.origins[span.origin], span) for span in record.spans)
         except IndexError:
             raise ExportDamaged(f"{record.object_key}: its record has a span without origin") from None
-        return cls(record.object_key, record.settings, spans)
+        losses = (loss for void in voids for loss in void.losses)
+        lost = frozenset(
+            (FileId(each.source, each.path, each.generation), each.start, each.end) for each in losses
+        )
+        return cls(record.object_key, record.settings, spans, lost)
+
+    def is_lost(self, origin: Origin, span: Span) -> bool:
+        return (file_of(origin, span), span.start, span.end) in self.lost
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +106,7 @@ def file_of(origin: Origin, span: Span) -> FileId:
 def proof_rows(body: bytes, ref: ObjectRef) -> Iterator[FileRows]:
     """All rows of the object with their bytes. Raises ExportDamaged where it cannot be read."""
     if ref.settings.format == "raw":
-        for block in raw_blocks(body, ref.settings.compression, ref.key, ref.spans):
+        for block in _raw_blocks(body, ref):
             file = file_of(block.origin, block.span)
             yield FileRows(file, block.offsets, block.lengths, block.eol, memoryview(block.data))
         return
@@ -109,7 +122,7 @@ def file_batches(
     Raises ExportDamaged where the object cannot be read.
     """
     if ref.settings.format == "raw":
-        for block in raw_blocks(body, ref.settings.compression, ref.key, ref.spans):
+        for block in _raw_blocks(body, ref):
             file = file_of(block.origin, block.span)
             if file in wanted:
                 yield file, _raw_batch(block, file)
@@ -296,6 +309,15 @@ def _from_json(column: pa.Array, kind: pa.DataType) -> pa.Array:
     except ValueError as error:
         raise pa.ArrowInvalid(f"raw is no base64: {error}") from None
     return pc.replace_with_mask(pa.nulls(len(column), kind), there, pa.array(values, kind))
+
+
+def _raw_blocks(body: bytes, ref: ObjectRef) -> Iterator[RawBlock]:
+    """A raw object that came without its lost spans is shorter by just them."""
+    spans = ref.spans
+    compression = ref.settings.compression
+    if ref.lost and plain_size(body, compression, ref.key) < sum(span.end - span.start for _, span in spans):
+        spans = tuple((origin, span) for origin, span in spans if not ref.is_lost(origin, span))
+    return raw_blocks(body, compression, ref.key, spans)
 
 
 def _raw_batch(block: RawBlock, file: FileId) -> pa.RecordBatch:

@@ -8,7 +8,7 @@ from collector.errors import ExportDamaged
 from collector.model import BatchRecord, CommitRecord, OpenRecord, VoidRecord
 from collector.query.export import Shard, sequence_of
 from collector.query.report import Difference, Kind
-from collector.records import decode_record
+from collector.records import decode_record, object_key
 
 Found = Callable[[Difference], None]
 
@@ -55,6 +55,10 @@ class Sequence:
         if place != (self._shard.volume, self._shard.number, self._next - 1):
             says = f"volume {record.volume}, shard {record.shard}, number {record.sequence}"
             self._report("sequence", key, f"the record is of another place: {says}")
+        if isinstance(record, BatchRecord):
+            own = object_key(record.volume, record.shard, record.sequence, record.sealed_at, record.settings)
+            if record.object_key != own:
+                self._report("sequence", key, f"names {record.object_key} as its object, not {own}")
 
     def _check_owner(self, key: str, record: CommitRecord) -> None:
         """Where records before are missing or unreadable, an owner may have opened in one of them."""

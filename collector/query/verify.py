@@ -105,7 +105,7 @@ class _Verification:
             return None
         try:
             return self._store.get(item.record.object_key)
-        except ObjectMissing:
+        except (ObjectMissing, ExportDamaged):  # the latter for what cannot be a key: `Sequence` tells it
             return None
 
     def _prove_claim(self, claim: Claim, body: bytes | None) -> None:
@@ -113,7 +113,7 @@ class _Verification:
         self._named.add(record.object_key)
         self._lose(record.volume, record.losses)
         try:
-            ref = ObjectRef.of(record)
+            ref = ObjectRef.of(record, claim.voids)
         except ExportDamaged as error:
             self._found(Difference("damaged", error.message, record.volume, key=claim.key))
             return
@@ -131,7 +131,7 @@ class _Verification:
     def _absent(self, claim: Claim, ref: ObjectRef) -> None:
         """The object is not there: given up, on its way, or missing."""
         record = claim.record
-        told = claim.last and claim.void is None
+        told = claim.last and not claim.given_up
         for origin, span in ref.spans:
             proof = self._file(record.volume, file_of(origin, span))
             proof.spoiled = True
@@ -144,7 +144,7 @@ class _Verification:
                 "the next run of the collector completes it"
             )
             self._found(Difference("incomplete", detail, record.volume, key=record.object_key))
-        elif claim.void is None:
+        elif not claim.given_up:
             detail = (
                 f"the object that {claim.key} names is not there ({record.rows} rows, {record.bytes} bytes)"
             )
@@ -172,8 +172,9 @@ class _Verification:
     def _conclude_spans(self, claim: Claim, proof: ObjectProof, *, readable: bool) -> None:
         volume, key = claim.record.volume, claim.record.object_key
         for span in proof.finish():
-            if claim.void is not None and not span.rows:
-                span.of_file.require(span.span.end)  # given up, and counted as lost by the void record
+            if claim.voids and not span.rows:
+                span.of_file.spoiled = True  # what a void record does not count as lost is a gap then
+                span.of_file.require(span.span.end)
                 continue
             faults = span.finish()
             for kind, file, start, end, detail in faults if readable else ():
@@ -223,11 +224,12 @@ class _Verification:
             if self._only in (None, volume):
                 summary = self._summary(volume)
                 summary.lost_bytes += proof.lost_bytes()
-                summary.files += bool(proof.bytes)
+                summary.files += 1
                 summary.bytes += proof.collected.size
                 summary.lines += proof.lines
         for volume, summary in self._summaries.items():
-            summary.sources = len({file.source for of, file in self._files if of == volume})
+            sources = {file.source for of, file in self._files if of == volume}
+            summary.sources = len(sources | self._receipts.sources(volume))
             summary.receipts = self._receipts.count(volume)
             summary.differences = sum(each.volume == volume for each in self._report.differences)
         self._report.volumes = [self._summaries[volume] for volume in sorted(self._summaries)]

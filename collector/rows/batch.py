@@ -136,10 +136,10 @@ class Batch:
         body = self._pool.submit(_finish, encode, encoding, files, spans)
         return Sealed(self.settings, self.rows, self.bytes, tuple(order), spans, files, body)
 
-    def waiting(self) -> bool:
-        """Whether the encoder is behind, so that adding more would only pile up rows in memory."""
-        self._encoding = [future for future in self._encoding if not _is_done(future)]
-        return len(self._encoding) > 1
+    def catch_up(self) -> None:
+        """Waits until the encoder is less than two row groups behind: more would only pile up in memory."""
+        while len(self._encoding) > 1:
+            self._encoding.pop(0).result()
 
     def _extend(self, take: Take, data: memoryview, observed_us: int) -> None:
         span = self._open.get(take.file)
@@ -153,14 +153,6 @@ class Batch:
         if self._pending:
             parts, self._pending, self._pending_bytes = self._pending, [], 0
             self._encoding.append(self._pool.submit(self._encoder.write, parts))
-
-
-def _is_done(future: Future[None]) -> bool:
-    """True once done; an encoder that failed raises here, in the thread that feeds it."""
-    if not future.done():
-        return False
-    future.result()
-    return True
 
 
 def _finish(

@@ -60,9 +60,27 @@ def build(
     )
 
 
-def same_content(a: Receipt, b: Receipt) -> bool:
-    """Whether they differ at most in their revision: then the one that stands is enough."""
-    return replace(a, revision=0) == replace(b, revision=0)
+def says_the_same(standing: Receipt, receipt: Receipt) -> bool:
+    """Whether the receipt that stands proves all that the new one would.
+
+    A collector that lost its state, and whose source is gone from the volume, knows no more what
+    finished it, which empty files it had, or the hash of what it read before: then what stands says more.
+    """
+    return (
+        _substance(standing.files, standing.files) == _substance(receipt.files, standing.files)
+        and (standing.source, standing.volume) == (receipt.source, receipt.volume)
+        and (standing.objects, standing.losses) == (receipt.objects, receipt.losses)
+    )
+
+
+def _substance(files: Sequence[ReceiptFile], hashes: Sequence[ReceiptFile]) -> list[ReceiptFile]:
+    """The files that have bytes; where one has no hash, with that of the same file in `hashes`."""
+    known = {(file.path, file.generation): file.sha256 for file in hashes}
+    return [
+        replace(file, sha256=file.sha256 or known.get((file.path, file.generation)))
+        for file in files
+        if file.bytes
+    ]
 
 
 def _file(at: FileCheckpoint, digest: str | None) -> ReceiptFile:

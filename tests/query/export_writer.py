@@ -123,7 +123,7 @@ class Export:
             self.put_object(record, edit(rows), b"".join(read.data for read in reads))
         return record
 
-    def void(self, voids: int | None, *losses: Loss) -> VoidRecord:
+    def void(self, voids: int | None, *losses: Loss, partial: bool = False) -> VoidRecord:
         return self._put(
             VoidRecord(
                 self.volume,
@@ -134,6 +134,7 @@ class Export:
                 self.now,
                 voids,
                 tuple(losses),
+                partial,
             )
         )
 

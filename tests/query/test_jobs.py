@@ -64,6 +64,14 @@ def test_bytes_are_counted_once(export, store):
     assert (job.lines, job.bytes, job.lost_bytes, job.complete) == (1, 5, 14, True)
 
 
+def test_object_without_its_lost_spans(export, store):
+    """Of a batch that is partly void, only the rest counts."""
+    record = export.batch(Read(POD, TEXT), Read(pod("other-bcdfg"), TEXT), put=False)
+    export.void(record.sequence, Loss(POD.source, "app.log", 0, 0, 14, "void"), partial=True)
+    nightly, other = summarise(store)
+    assert (nightly.bytes, nightly.lost_bytes, other.bytes, other.lost_bytes) == (0, 14, 14, 0)
+
+
 def test_sources_without_layout_and_jobs_without_bytes(export, store):
     """An unmatched source is its own job without namespace; a receipt alone makes a Job too."""
     export.batch(Read(Origin("strange dir"), TEXT))

@@ -170,6 +170,22 @@ def test_missing_and_given_up_objects(export, store):
     assert [loss.end for loss in find(store, Wanted("default", "nightly")).losses] == [5]
 
 
+@pytest.mark.parametrize("kind", ["parquet", "raw"])
+def test_object_without_its_lost_spans(export, store, kind):
+    """What is left of a batch is read, also while following, and the rest is told as lost."""
+    export.using(kind)
+    other = pod("nightly-bcdfg")
+    record = export.batch(Read(POD, b"lost\n"), Read(other, b"left\n"), put=False)
+    export.void(record.sequence, Loss(POD.source, "app.log", 0, 0, 5, "void"), partial=True)
+    export.put_object(record, export._rows(Read(other, b"left\n")), b"left\n")
+    export.receipt(other, file_of(b"left\n"))
+    export.receipt(POD, file_of(b"lost\n"))
+    assert text(store, "nightly") == b"left\n"
+    rows = follow(store, Wanted("default", "nightly"), pytest.fail)
+    assert [show.exact_bytes(each.rows).tobytes() for each in rows] == [b"left\n"]
+    assert len(find(store, Wanted("default", "nightly")).losses) == 1
+
+
 def test_prefix_and_time_before_each_line(export, store):
     """The prefix stands where a line begins, not before the pieces of a long one."""
     export.using("parquet", max_line_bytes=4)

@@ -1,29 +1,37 @@
-"""The commands `logs`, `jobs` and `verify`: real processes, their output, and their exit codes."""
+"""The commands `logs`, `jobs` and `verify`: what they write to pipes and terminals, and their exit codes."""
 
 import json
 import os
 import pty
 import subprocess
 import sys
+from typing import NamedTuple
 
 import pytest
 from export_writer import Read, file_of, pod
 
+from collector.cli import main
 from collector.model import Loss
 
 POD = pod("nightly-abcde")
 TEXT = b"one\ntwo\nthree\n"
 
 
-@pytest.fixture
-def joblog(store):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("JOBLOG_")}
+class Done(NamedTuple):
+    returncode: int
+    stdout: bytes
+    stderr: bytes
 
-    def run(*arguments, to=store.url):
-        command = [sys.executable, "-m", "collector", *arguments]
-        return subprocess.run(
-            command, check=False, env=environment | {"JOBLOG_TO": to}, capture_output=True, timeout=60
-        )
+
+@pytest.fixture
+def joblog(store, monkeypatch, capfdbinary):
+    """Runs a command line in this process, with pipes for its output."""
+    for name in [name for name in os.environ if name.startswith("JOBLOG_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("JOBLOG_TO", store.url)
+
+    def run(*arguments):
+        return Done(main(arguments), *capfdbinary.readouterr())
 
     return run
 

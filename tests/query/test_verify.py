@@ -52,7 +52,7 @@ def test_clean_export_in_each_format(export, store, kind, compression):
     report = verify(store)
     assert report.differences == []
     [volume] = report.volumes
-    assert (volume.objects, volume.files, volume.receipts, volume.sources) == (2, 3, 1, 2)
+    assert (volume.objects, volume.files, volume.receipts, volume.sources) == (2, 4, 1, 2)
     assert volume.bytes == len(first + second) + len(TEXT) + 2
     assert volume.lines == 5 + 3 + 3 + 1
 
@@ -199,6 +199,24 @@ def test_void_record(export, store):
     assert report.volumes[0].lost_bytes == 14
 
 
+@pytest.mark.parametrize("kind", ["parquet", "ndjson", "raw"])
+def test_object_that_came_without_its_lost_spans(export, store, kind):
+    """A partial void leaves an object to come, with the other spans; a late whole one is right too."""
+    export.using(kind)
+    for whole in (False, True):
+        reads = [Read(POD, TEXT, generation=int(whole)), Read(OTHER, b"other\n", generation=int(whole))]
+        record = export.batch(*reads, put=False)
+        export.open()
+        export.void(record.sequence, Loss(POD.source, "app.log", int(whole), 0, 14, "void"), partial=True)
+        assert only(verify(store)).kind == "incomplete"
+        came = reads if whole else reads[1:]
+        rows = [row for each in came for row in export._rows(each)]
+        export.put_object(record, rows, b"".join(each.data for each in came))
+        report = verify(store)
+        assert report.ok
+        assert report.volumes[0].lost_bytes == 14
+
+
 def test_object_that_came_after_its_void(export, store):
     """A late put of a voided batch brings its bytes back: then they are not lost."""
     record = export.batch(Read(POD, TEXT), put=False)
@@ -233,6 +251,15 @@ def test_batch_before_any_open_record(export, store):
     export.epoch = 1
     export.batch(Read(POD, TEXT))
     assert kinds(verify(store)) == ["sequence"]
+
+
+@pytest.mark.parametrize(
+    "key", ["../../etc/passwd", "data/date=2026-11-22/hour=12/other-000-000000000001.parquet"]
+)
+def test_record_that_names_an_object_of_another(export, store, key):
+    """A record may only name its own object, and no path leads out of the destination."""
+    export.batch(Read(POD, TEXT), edit_record=lambda record: replace(record, object_key=key), put=False)
+    assert kinds(verify(store)) == ["sequence", "incomplete"]
 
 
 def test_record_under_the_key_of_another(export, store):

@@ -33,8 +33,6 @@ class MemoryStore:
 
     def __init__(self, *, ignores_conditions: bool = False) -> None:
         self.objects: dict[str, bytes] = {}
-        self.puts: list[str] = []
-        self.gets: list[str] = []
         self.before_put: Callable[[str], None] = lambda key: None
         self.conditional = True
         self._ignores_conditions = ignores_conditions
@@ -57,7 +55,6 @@ class MemoryStore:
 
     def put_new(self, key: str, body: bytes | memoryview) -> bool:
         self.before_put(key)
-        self.puts.append(key)
         outcome = self._outcome(key)
         if outcome is Outcome.LATE:
             self._late.append((key, bytes(body)))
@@ -69,7 +66,6 @@ class MemoryStore:
         return created and outcome is Outcome.PLAIN
 
     def get(self, key: str) -> bytes:
-        self.gets.append(key)
         if key not in self.objects:
             raise ObjectMissing(f"{key} is not there")
         return self.objects[key]

@@ -59,7 +59,6 @@ class Violation(AssertionError):
 
     def __init__(self, claim: str, trail: list[str]) -> None:
         super().__init__("\n  ".join([claim, *trail]))
-        self.claim = claim
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +162,7 @@ class Model:
             if stand.question and self.settled(state, stand.question):
                 yield from self.steps_of(state, owner, stand)
                 return
-        mirrored = all(isinstance(self.run.values[run][0], str) for run in state.runs) and not self.spent(
-            state
-        )
-        for owner, stand in enumerate(stands[:1] if mirrored else stands):
+        for owner, stand in enumerate(stands[:1] if self.is_untouched(state) else stands):
             yield from self.steps_of(state, owner, stand)
         for put in state.late:
             yield (put,), self.land(state, put)
@@ -178,7 +174,7 @@ class Model:
             for answer, after in self.answers(state, stand.question):
                 run = self.run((state.runs[owner], answer))
                 yield (owner, stand.question, answer), with_run(after, owner, run)
-        if state.crashes and stand.ended != "done":
+        if state.crashes:
             yield from self.crashes(state, owner, stand)
 
     def answers(self, state: State, question: Question) -> Iterator[tuple[Any, State]]:
@@ -206,8 +202,10 @@ class Model:
             yield UNKNOWN, unsure
 
     def crashes(self, state: State, owner: int, stand: Stand) -> Iterator[tuple[Step, State]]:
-        """The process dies, its checkpoint kept or lost. Its last put may still land, at once or late:
-        so this is also the crash between a put and all that the owner would have done next."""
+        """The process dies, or has ended, and starts again, its checkpoint kept or lost.
+
+        Its last put may still land, at once or late: so this is also the crash right after a put.
+        """
         asked, late = stand.question, state.late
         if asked and asked.what == "put" and asked.key not in self.bodies(state):
             late |= {self.put((asked.key, asked.body))}
@@ -235,6 +233,9 @@ class Model:
         if question.what == "look":
             return not self.may_vanish(state)
         return question.what != "list" and question.key in self.bodies(state)
+
+    def is_untouched(self, state: State) -> bool:
+        return all(isinstance(self.run.values[run][0], str) for run in state.runs) and not self.spent(state)
 
     def may_vanish(self, state: State) -> bool:
         return self.bound.vanish and state.first < self.bound.lines

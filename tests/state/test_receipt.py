@@ -89,12 +89,20 @@ def test_next_revision(checkpoint):
     assert built(checkpoint).revision == 5
 
 
-def test_same_content_is_all_but_the_revision(checkpoint):
-    """A receipt that stands is recognised whatever its number, and another one is not."""
+def test_what_stands_is_enough_if_it_proves_as_much(checkpoint):
+    """Whatever its number, and though the new one knows less: no hash, no empty file, no tombstone. One with
+    another file, length, hash or object is not enough.
+    """
     made = built(checkpoint)
-    assert receipt.same_content(made, replace(made, revision=7))
-    assert not receipt.same_content(made, replace(made, finished_by="idle"))
-    assert not receipt.same_content(made, replace(made, files=made.files[:-1]))
+    first = made.files[0]
+    forgetful = replace(first, sha256=None), *made.files[1:]
+    assert receipt.says_the_same(made, replace(made, revision=7))
+    assert receipt.says_the_same(made, replace(made, finished_by="idle", tombstone=None))
+    assert receipt.says_the_same(made, replace(made, files=forgetful))
+    assert not receipt.says_the_same(made, replace(made, files=made.files[1:]))
+    assert not receipt.says_the_same(made, replace(made, objects=()))
+    for other in (replace(first, sha256="0" * 64), replace(first, bytes=first.bytes + 1)):
+        assert not receipt.says_the_same(made, replace(made, files=(other, *made.files[1:])))
 
 
 def test_order_of_events_does_not_show(make):

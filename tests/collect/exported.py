@@ -1,0 +1,77 @@
+"""What is in a destination, read as anybody reads it: all Parquet objects, without a look at the records."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+TOMBSTONE = "tombstone"
+COLUMNS = ["source", "path", "generation", "offset", "message", "eol"]
+
+
+def objects(to: str) -> dict[str, bytes]:
+    """Every object by its key below the prefix; temporary files of the store are none."""
+    if not to.startswith("s3:"):
+        root = Path(to.removeprefix("file://"))
+        files = [path for path in root.rglob("*") if path.is_file()]
+        keys = {path.relative_to(root).as_posix(): path for path in files}
+        return {key: path.read_bytes() for key, path in keys.items() if not key.startswith("_joblog/tmp/")}
+    url = urlsplit(to)
+    client = boto3.client(
+        "s3", endpoint_url=dict(parse_qsl(url.query))["endpoint_url"], region_name="us-east-1"
+    )
+    bucket, prefix = url.netloc, url.path.strip("/") + "/"
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    names = [found["Key"] for page in pages for found in page.get("Contents", ())]
+    return {
+        name.removeprefix(prefix): client.get_object(Bucket=bucket, Key=name)["Body"].read() for name in names
+    }
+
+
+def keys(to: str, prefix: str = "") -> list[str]:
+    return sorted(key for key in objects(to) if key.startswith(prefix))
+
+
+def rows(to: str) -> list[dict[str, object]]:
+    """The rows of all Parquet objects."""
+    bodies = [body for key, body in sorted(objects(to).items()) if key.endswith(".parquet")]
+    tables = [pq.ParquetFile(io.BytesIO(body)).read(columns=COLUMNS) for body in bodies]
+    return pa.concat_tables([plain(table) for table in tables]).to_pylist() if tables else []
+
+
+def plain(table: pa.Table) -> pa.Table:
+    """Without dictionaries, which differ from object to object."""
+    decoded = [
+        column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        for column in (column.combine_chunks() for column in table.columns)
+    ]
+    return pa.table(decoded, names=table.column_names)
+
+
+def written(volume: Path) -> Counter[tuple[str, str]]:
+    """Every line on the volume, with its source."""
+    lines: Counter[tuple[str, str]] = Counter()
+    for path in volume.rglob("*"):
+        if path.is_file() and path.name != TOMBSTONE:
+            source = path.relative_to(volume).parts[0]
+            lines.update((source, line) for line in path.read_text().splitlines())
+    return lines
+
+
+def assert_exactly_once(volume: Path, to: str) -> int:
+    """Every line on the volume is in the destination once, and nothing else. Returns how many there are."""
+    delivered = rows(to)
+    places = Counter((row["source"], row["path"], row["generation"], row["offset"]) for row in delivered)
+    twice = [place for place, count in places.items() if count > 1]
+    assert not twice, f"{len(twice)} places are there twice, such as {twice[:3]}"
+    got, want = Counter((str(row["source"]), str(row["message"])) for row in delivered), written(volume)
+    missing, further = list((want - got).elements()), list((got - want).elements())
+    assert not missing, f"{len(missing)} of {want.total()} lines are missing, such as {missing[:3]}"
+    assert not further, f"{len(further)} lines were never written, or are there twice, as {further[:3]}"
+    return want.total()

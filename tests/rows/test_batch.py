@@ -1,0 +1,220 @@
+"""A batch: which spans it says that its rows are, and that what goes wrong in it is not swallowed."""
+
+import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow as pa
+import pytest
+from arenas import NOON_US, Read, Reader, origin, settings
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.model import FileId
+from collector.rows.batch import ENCODE_BYTES, Batch
+
+APP = FileId("prod_mill-1", "app.log", 0)
+REPLACED = FileId("prod_mill-1", "app.log", 1)
+OTHER = FileId("prod_other-1", "app.log", 0)
+UNENCODABLE = FileId("prod_mill-1", "app.log", 1 << 40)
+"""No generation that fits into its column."""
+
+
+@pytest.fixture
+def reader(encode_pool):
+    return Reader(Batch(settings(), [], encode_pool))
+
+
+def places(sealed):
+    return [(file, span.start, span.end) for (file, _), span in zip(sealed.files, sealed.spans, strict=True)]
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def feed_row_group(reader, file):
+    """As much as the batch gives to the encoder at once."""
+    for _ in range(16):
+        reader.add(Read(file, b"x" * (ENCODE_BYTES // 16 - 1) + b"\n"))
+
+
+def test_contiguous_reads_are_one_span(reader):
+    """Reads of one file that follow each other make one span, other files between them or not."""
+    reader.add(Read(APP, b"one\ntwo\n"), Read(OTHER, b"x\n"))
+    reader.add(Read(OTHER, b"y\n"), Read(APP, b"three\nfour", final=True))
+    sealed = reader.batch.seal()
+    assert places(sealed) == [(APP, 0, 18), (OTHER, 0, 4)]
+    assert [(span.rows, span.line_feeds, span.terminated) for span in sealed.spans] == [
+        (4, 3, False),
+        (2, 2, True),
+    ]
+    assert [span.sha256 for span in sealed.spans] == [sha256(b"one\ntwo\nthree\nfour"), sha256(b"x\ny\n")]
+    assert (sealed.rows, sealed.bytes) == (6, 22)
+
+
+def test_a_span_tells_its_reads(reader):
+    """Each read of a span stands in it with its end and its time; the last name and evidence are the span's."""
+    reader.add(Read(APP, b"one\ntwo\nhalf"))
+    reader.add(Read(APP, b"half a line\n"))
+    (span,) = reader.batch.seal().spans
+    assert span.reads == ((8, NOON_US + 1_000_001), (20, NOON_US + 2_000_002))
+    assert span.evidence.prefix_sha256 == sha256(b"one\ntwo\nhalf a line\n")
+
+
+def test_a_hole_starts_a_new_span(reader):
+    """Where offsets jump, the span ends, and the next one has a hash of its own."""
+    reader.add(Read(APP, b"before\n"))
+    reader.add(Read(APP, b"behind\n", start=4096))
+    reader.add(Read(APP, b"more\n"))
+    sealed = reader.batch.seal()
+    assert places(sealed) == [(APP, 0, 7), (APP, 4096, 4108)]
+    assert [span.sha256 for span in sealed.spans] == [sha256(b"before\n"), sha256(b"behind\nmore\n")]
+
+
+def test_another_generation_is_another_span(reader):
+    """The same path with other contents is another file, though its offsets would fit."""
+    reader.add(Read(APP, b"old\n"))
+    reader.add(Read(REPLACED, b"new\n"))
+    reader.add(Read(APP, b"rest\n"))
+    sealed = reader.batch.seal()
+    assert places(sealed) == [(APP, 0, 9), (REPLACED, 0, 4)]
+    assert [span.sha256 for span in sealed.spans] == [sha256(b"old\nrest\n"), sha256(b"new\n")]
+
+
+def test_reads_without_rows_leave_no_trace(reader):
+    """Half a line is not in the batch at all: no span, no origin, no bytes."""
+    reader.add(Read(APP, b"half"))
+    assert (reader.batch.rows, reader.batch.bytes, reader.batch.opened_at) == (0, 0, None)
+    reader.add(Read(APP, b"half"), Read(OTHER, b"line\n"))
+    sealed = reader.batch.seal()
+    assert places(sealed) == [(OTHER, 0, 5)]
+    assert sealed.origins == (origin(OTHER.source),)
+
+
+def test_origins_stand_once_and_spans_point_to_them(encode_pool):
+    """Files of one source share an origin; files of one source with origins of their own do not."""
+    reader = Reader(Batch(settings(), [], encode_pool))
+    second = FileId(APP.source, "err.log", 0)
+    reader.add(Read(APP, b"1\n"), Read(OTHER, b"2\n"), Read(second, b"3\n"))
+    reader.origins[APP.source] = origin(APP.source, container="sidecar")
+    reader.add(Read(FileId(APP.source, "sidecar.log", 0), b"4\n"))
+    sealed = reader.batch.seal()
+    assert [span.origin for span in sealed.spans] == [0, 1, 0, 2]
+    assert [each.container for each in sealed.origins] == [None, None, "sidecar"]
+
+
+def test_the_batch_opens_with_its_first_row(reader):
+    """`opened_at` is when the first row was read, in seconds, and does not move with later ones."""
+    reader.add(Read(APP, b"1\n"))
+    reader.add(Read(APP, b"2\n"))
+    assert reader.batch.opened_at == pytest.approx(NOON_US / 1e6 + 1.000001)
+
+
+def test_a_file_larger_than_a_batch_is_hashed_span_by_span(encode_pool):
+    """The first span's hash is the file's beginning's; later batches hash what is theirs alone."""
+    blocks = [bytes([letter]) * 99 + b"\n" for letter in b"abcd"]
+    reader = Reader(Batch(settings(), [], encode_pool))
+    hashes = []
+    for block in blocks:
+        reader.add(Read(APP, block))
+        reader.add(Read(APP, block.upper()))
+        hashes += [span.sha256 for span in reader.batch.seal().spans]
+        reader.batch = Batch(settings(), [], encode_pool)
+    assert hashes == [sha256(block + block.upper()) for block in blocks]
+
+
+def test_after_a_restart_the_span_is_hashed_all_the_same(encode_pool):
+    """Where the hash of the whole beginning is not at hand, the span's is made from its own bytes."""
+    reader = Reader(Batch(settings(), [], encode_pool))
+    reader.add(Read(APP, b"before\n"))
+    reader.batch.seal()
+    reader.batch = Batch(settings(), [], encode_pool)
+    reader.restart()
+    reader.add(Read(APP, b"after\n"), Read(OTHER, b"new\n"))
+    reader.add(Read(APP, b"more\n"))
+    sealed = reader.batch.seal()
+    assert [span.sha256 for span in sealed.spans] == [sha256(b"after\nmore\n"), sha256(b"new\n")]
+    assert [span.evidence.prefix_sha256 for span in sealed.spans] == [None, sha256(b"new\n")]
+
+
+files = st.sampled_from([APP, REPLACED, OTHER])
+contents = st.lists(st.sampled_from([b"", b"a", b"line", b"\xff\n", b"\n"]), max_size=8).map(b"".join)
+
+
+@st.composite
+def arenas(draw):
+    """Reads of several files in several arenas, some of which jump over a hole."""
+    drawn = []
+    for _ in range(draw(st.integers(1, 6))):
+        chosen = draw(st.lists(files, min_size=1, max_size=3, unique=True))
+        drawn.append([(file, draw(contents), draw(st.booleans()), draw(st.booleans())) for file in chosen])
+    return drawn
+
+
+@given(arenas(), st.integers(0, 7))
+def test_spans_are_the_rows(encode_pool, drawn, junk):
+    """Spans cover exactly the rows: counts, line feeds, ends and hashes, whatever the reads were."""
+    reader = Reader(Batch(settings(), [], encode_pool))
+    for reads in drawn:
+        jumped = [
+            Read(file, data, final, reader.positions.get(file, 0) + 10 if jump else None)
+            for file, data, final, jump in reads
+        ]
+        reader.add(*jumped, at=junk)
+    sealed = reader.batch.seal()
+    rows = reader.rows
+    assert sealed.rows == len(rows)
+    assert sealed.bytes == sum(len(row.data) + row.eol for row in rows)
+    for (file, start, end), span in zip(places(sealed), sealed.spans, strict=True):
+        mine = [row for row in rows if row.file == file and start <= row.offset < end]
+        data = b"".join(row.data + b"\n" * row.eol for row in mine)
+        assert (span.rows, span.line_feeds) == (len(mine), sum(row.eol for row in mine))
+        assert (span.end - span.start, span.sha256) == (len(data), sha256(data))
+        assert span.terminated == mine[-1].eol
+        assert span.reads[-1][0] == end
+
+
+def test_rows_are_encoded_while_the_batch_still_fills(encode_pool):
+    """Each 16 MiB go to the encoder at once, so that a sealed batch is nearly encoded; all rows arrive."""
+    reader = Reader(Batch(settings(), [], encode_pool))
+    block = (b"x" * 99 + b"\n") * (ENCODE_BYTES // 400)
+    for _ in range(6):
+        reader.add(Read(APP, block))
+    sealed = reader.batch.seal()
+    body = pa.parquet.ParquetFile(pa.BufferReader(sealed.body.result()))
+    assert body.num_row_groups == 2
+    assert body.metadata.num_rows == sealed.rows == len(reader.rows)
+
+
+def test_a_batch_waits_for_a_busy_encoder():
+    """Two row groups behind is as far as the encoder may fall: more than that is waited for."""
+    gate = threading.Event()
+    with ThreadPoolExecutor(1) as pool, ThreadPoolExecutor(1) as feeder:
+        reader = Reader(Batch(settings(), [], pool))
+        pool.submit(gate.wait, 30)
+        feed_row_group(reader, APP)
+        reader.batch.catch_up()
+        feed_row_group(reader, APP)
+        caught_up = feeder.submit(reader.batch.catch_up)
+        assert not caught_up.done()
+        gate.set()
+        caught_up.result(timeout=30)
+        assert reader.batch.seal().rows == len(reader.rows)
+
+
+def test_an_encoder_error_surfaces_in_the_sealed_batch(encode_pool):
+    """What the encoder could not do is raised where the object is asked for, not lost on its thread."""
+    reader = Reader(Batch(settings(), [], encode_pool))
+    reader.add(Read(UNENCODABLE, b"x\n"))
+    with pytest.raises(OverflowError):
+        reader.batch.seal().body.result()
+
+
+def test_an_encoder_error_surfaces_while_the_batch_fills(encode_pool):
+    """The thread that feeds the encoder meets the error when it waits for it, before it seals."""
+    reader = Reader(Batch(settings(), [], encode_pool))
+    feed_row_group(reader, UNENCODABLE)
+    feed_row_group(reader, APP)
+    with pytest.raises(OverflowError):
+        reader.batch.catch_up()

@@ -1,0 +1,204 @@
+"""Objects: the columns of the contract, in each format and compression, as other programs read them."""
+
+import gzip
+from datetime import UTC, datetime
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from arenas import NOON_US, Read, Reader, origin, settings
+from objects import object_rows, plain
+
+from collector.model import FileId
+from collector.rows.batch import ENCODE_BYTES, Batch
+
+TEXT = pa.dictionary(pa.int32(), pa.string())
+TIME = pa.timestamp("us", "UTC")
+CONTRACT = [
+    ("namespace", TEXT),
+    ("job", TEXT),
+    ("pod", TEXT),
+    ("container", TEXT),
+    ("pod_ip", TEXT),
+    ("node_ip", TEXT),
+    ("node", TEXT),
+    ("cronjob", TEXT),
+    ("scheduled_at", TIME),
+    ("source", TEXT),
+    ("path", TEXT),
+    ("generation", pa.int32()),
+    ("offset", pa.int64()),
+    ("observed_at", TIME),
+    ("time", TIME),
+    ("stream", pa.string()),
+    ("message", pa.string()),
+    ("raw", pa.binary()),
+    ("eol", pa.bool_()),
+]
+COMPRESSIONS = ["zstd", "gzip", "none"]
+
+APP = FileId("prod_mill-1", "app.log", 0)
+ODD = FileId("odd", "%FFname", 3)
+FULL = origin(
+    APP.source,
+    container="main",
+    pod_ip="10.0.0.1",
+    node_ip="fd00::1",
+    node="n1",
+    cronjob="mill",
+    scheduled_at=datetime(2026, 11, 22, 9, 30, tzinfo=UTC),
+    fields=(("team", "blue"), ("zone", None)),
+)
+UNMATCHED = origin("odd")
+
+
+def played(encode_pool, export="parquet", compression="zstd", fields=("team", "zone")) -> Reader:
+    """A batch with rows of two sources, of which one says nothing of itself."""
+    reader = Reader(Batch(settings(export, compression), fields, encode_pool))
+    reader.origins = {APP.source: FULL, ODD.source: type(FULL)("odd")}
+    reader.add(Read(APP, b"one\ntw\xffo\n"), Read(ODD, "drei 😀\n".encode()))
+    reader.add(Read(ODD, b"\nvi\0er", final=True), Read(APP, b"three\n"))
+    return reader
+
+
+def sealed_body(reader: Reader) -> bytes:
+    return reader.batch.seal().body.result().to_pybytes()
+
+
+def stored(body: bytes) -> pa.Table:
+    return pq.read_table(pa.BufferReader(body))
+
+
+def test_the_schema_is_that_of_the_contract(encode_pool):
+    """Names, types and order of the columns, further fields of the layout at the end, no row missing."""
+    rows = stored(sealed_body(played(encode_pool)))
+    assert list(zip(rows.schema.names, rows.schema.types, strict=True)) == [
+        *CONTRACT,
+        ("team", TEXT),
+        ("zone", TEXT),
+    ]
+    assert len(rows) == 6
+
+
+def test_the_schema_is_the_same_without_further_fields(encode_pool):
+    """A layout without fields of its own adds no column."""
+    rows = stored(sealed_body(played(encode_pool, fields=())))
+    assert rows.schema.names == [name for name, _ in CONTRACT]
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize("export", ["parquet", "ndjson"])
+def test_every_value_stands_in_its_row(encode_pool, export, compression):
+    """Each row has the columns of its file and its own, and none that is null."""
+    known = {name: getattr(FULL, name) for name, _ in CONTRACT[:9]}
+    app = known | {"source": APP.source, "path": "app.log", "generation": 0, "team": "blue"}
+    odd = {"source": "odd", "path": "%FFname", "generation": 3}
+    times = [datetime.fromtimestamp((NOON_US + n * 1_000_001) / 1e6, UTC) for n in (1, 2)]
+    first, second = ({"observed_at": time} for time in times)
+    expected = [
+        app | first | {"offset": 0, "message": "one", "eol": True},
+        app | first | {"offset": 4, "message": "tw\ufffdo", "raw": b"tw\xffo", "eol": True},
+        odd | first | {"offset": 0, "message": "drei 😀", "eol": True},
+        odd | second | {"offset": 10, "message": "", "eol": True},
+        odd | second | {"offset": 11, "message": "vi\0er", "eol": False},
+        app | second | {"offset": 9, "message": "three", "eol": True},
+    ]
+    if export == "ndjson":
+        expected = [{name: as_json(value) for name, value in row.items()} for row in expected]
+    body = sealed_body(played(encode_pool, export, compression))
+    assert object_rows(body, export, compression) == expected
+
+
+def as_json(value):
+    return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if isinstance(value, datetime) else value
+
+
+@pytest.mark.parametrize(
+    ("compression", "codec"), [("zstd", "ZSTD"), ("gzip", "GZIP"), ("none", "UNCOMPRESSED")]
+)
+def test_parquet_is_compressed_as_told(encode_pool, compression, codec):
+    """Every column chunk has the codec of the setting."""
+    meta = pq.ParquetFile(pa.BufferReader(sealed_body(played(encode_pool, compression=compression)))).metadata
+    columns = [meta.row_group(0).column(number) for number in range(meta.num_columns)]
+    assert {column.compression for column in columns} == {codec}
+
+
+def test_metadata_is_a_dictionary_in_the_file_too(encode_pool):
+    """The columns that repeat are dictionary pages with indices; messages are not."""
+    meta = pq.ParquetFile(pa.BufferReader(sealed_body(played(encode_pool)))).metadata
+    columns = {meta.row_group(0).column(n).path_in_schema: meta.row_group(0).column(n) for n in range(21)}
+    for name, kind in CONTRACT:
+        has_dictionary = any("DICTIONARY" in encoding for encoding in columns[name].encodings)
+        assert has_dictionary == (kind == TEXT), name
+
+
+def test_statistics_let_readers_skip_by_metadata(encode_pool):
+    """Minimum and maximum stand there for what is asked by, and not for the text."""
+    meta = pq.ParquetFile(pa.BufferReader(sealed_body(played(encode_pool)))).metadata.row_group(0)
+    columns = {meta.column(n).path_in_schema: meta.column(n).statistics for n in range(21)}
+    assert (columns["pod"].min, columns["pod"].max, columns["pod"].null_count) == ("mill-1", "mill-1", 3)
+    assert columns["observed_at"].min < columns["observed_at"].max
+    assert columns["message"] is None
+
+
+def test_each_encoding_is_a_row_group(encode_pool):
+    """A batch of several encodings has as many row groups, with the rows in the order they came."""
+    reader = Reader(Batch(settings(), [], encode_pool))
+    for letter in b"abc":
+        reader.add(Read(APP, bytes([letter]) * (ENCODE_BYTES - 1) + b"\n"))
+    body = sealed_body(reader)
+    assert pq.ParquetFile(pa.BufferReader(body)).num_row_groups == 3
+    assert [message[0].as_py()[0] for message in [stored(body)["message"].slice(n, 1) for n in range(3)]] == [
+        "a",
+        "b",
+        "c",
+    ]
+
+
+def test_duckdb_reads_the_object(encode_pool, tmp_path):
+    """A query engine of other people finds the same values, NUL and repaired bytes included."""
+    file = tmp_path / "object.parquet"
+    file.write_bytes(sealed_body(played(encode_pool)))
+    rows = duckdb.sql(
+        f"select path, generation, \"offset\", message, raw, eol, team, epoch_us(observed_at), pod from '{file}' "
+        'order by source, "offset"'
+    ).fetchall()
+    assert rows[1] == ("%FFname", 3, 10, "", None, True, None, NOON_US + 2_000_002, None)
+    assert rows[2][3:6] == ("vi\0er", None, False)
+    assert rows[4] == (
+        "app.log",
+        0,
+        4,
+        "tw\ufffdo",
+        b"tw\xffo",
+        True,
+        "blue",
+        NOON_US + 1_000_001,
+        "mill-1",
+    )
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_a_raw_object_is_its_spans_one_after_the_other(encode_pool, compression):
+    """Bytes stand in the order of the record's spans, not in the order they were read."""
+    reader = played(encode_pool, "raw", compression)
+    sealed = reader.batch.seal()
+    body = plain(sealed.body.result().to_pybytes(), compression)
+    assert body == b"one\ntw\xffo\nthree\n" + "drei 😀\n\nvi\0er".encode()
+    assert [(span.path, span.end) for span in sealed.spans] == [("app.log", 15), ("%FFname", 16)]
+
+
+def test_a_raw_object_keeps_holes_apart(encode_pool):
+    """Spans of one file with a hole between them are both there, without the hole."""
+    reader = Reader(Batch(settings("raw", "none"), [], encode_pool))
+    reader.add(Read(APP, b"before\n"))
+    reader.add(Read(APP, b"behind\n", start=4096))
+    assert sealed_body(reader) == b"before\nbehind\n"
+
+
+@pytest.mark.parametrize("export", ["ndjson", "raw"])
+def test_streams_are_what_their_suffix_says(encode_pool, export):
+    """`.gz` is one gzip stream that any gunzip reads to its end."""
+    body = sealed_body(played(encode_pool, export, "gzip"))
+    assert gzip.decompress(body).count(b"\n") >= 4
