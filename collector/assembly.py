@@ -12,7 +12,7 @@ from collector.config import Config, VolumeConfig
 from collector.events import CollectorStarted, Emit, Event
 from collector.finish import Finisher
 from collector.intake.catalog import Catalog
-from collector.intake.discover import Discovery, SourceDir
+from collector.intake.discover import Discovery
 from collector.intake.globs import Selection
 from collector.intake.layout import Layout
 from collector.intake.names import decode_name
@@ -200,7 +200,7 @@ class Assembly:
         for known in checkpoint.sources.values():
             catalog.floors[known.source] = known.generation_floor
             if not known.retired:
-                directory = SourceDir(parts_of(known.source), flat=known.source == ".")
+                directory = self._ground.discovery.directory(parts_of(known.source))
                 source = catalog.source(directory, now)
                 catalog.restore(source, checkpoint.files_of(known.source), decode_name)
                 source.finish_by, source.finished = known.finished_by, known.finished_by is not None

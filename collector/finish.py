@@ -97,7 +97,7 @@ class Finisher:
             self._catalog.urgent[source] = None
 
     def step(self) -> None:
-        """Sends the receipts of sources that are done on their way, a few at a time, and notes those that stand."""
+        """Sends off the receipts of sources that are done, a few at a time, and notes those that stand."""
         for source in list(islice(self._done(), MOST_WAITING - len(self._writing))):
             del self._closing[source]
             self._write(source)

@@ -76,6 +76,12 @@ class Discovery:
             self.devices.add(self._volume.device)
         return [source for source in found if self.is_mine(source)]
 
+    def directory(self, parts: tuple[str, ...]) -> SourceDir:
+        """The source whose raw directory names these are, as `sources` would find it."""
+        is_above = len(parts) < self._layout.source_depth
+        matches = all(self._layout.level_matches(depth, name) for depth, name in enumerate(parts))
+        return SourceDir(parts, flat=is_above and matches)
+
     def moved(self) -> bool:
         """Whether the root is on a file system on which nothing was ever found."""
         return self._volume.device not in self.devices

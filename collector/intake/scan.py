@@ -160,7 +160,8 @@ class Scanner:
         mtime_ns = self._discovery.mtime_ns(source.directory)
         changed = mtime_ns != source.mtime_ns or seconds >= source.look_anyway_at
         if not changed:
-            source.look_at = seconds + self._poll_interval
+            source.look_every = min(2 * source.look_every, LONGEST_INTERVAL_SECONDS)
+            source.look_at = seconds + source.look_every
         source.mtime_ns = mtime_ns
         return changed
 

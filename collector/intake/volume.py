@@ -53,8 +53,10 @@ class Volume:
 
     def open_directory(self, parts: Sequence[str]) -> int:
         """A descriptor of the directory; the caller closes it. Raises OSError."""
-        descriptor = os.dup(self._root)
-        for part in parts:
+        if not parts:
+            return os.dup(self._root)
+        descriptor = os.open(parts[0], DIRECTORY | os.O_NOFOLLOW, dir_fd=self._root)
+        for part in parts[1:]:
             try:
                 below = os.open(part, DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
             finally:

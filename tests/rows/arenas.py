@@ -1,4 +1,4 @@
-"""Plays a reader: cuts files into reads, frames them in arenas, and adds them to a batch, as the collector does."""
+"""Plays a reader: frames reads of files in arenas and adds them to a batch, as the collector does."""
 
 import hashlib
 from collections.abc import Sequence

@@ -54,7 +54,7 @@ def test_contiguous_reads_are_one_span(reader):
 
 
 def test_a_span_tells_its_reads(reader):
-    """Each read of a span stands in it with its end and its time; the last name and evidence are the span's."""
+    """Each read of a span stands in it with its end and its time; the last evidence is the span's."""
     reader.add(Read(APP, b"one\ntwo\nhalf"))
     reader.add(Read(APP, b"half a line\n"))
     (span,) = reader.batch.seal().spans

@@ -10,7 +10,7 @@ import pytest
 from arenas import NOON_US, Read, Reader, origin, settings
 from objects import object_rows, plain
 
-from collector.model import FileId
+from collector.model import FileId, Origin
 from collector.rows.batch import ENCODE_BYTES, Batch
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
@@ -50,13 +50,18 @@ FULL = origin(
     scheduled_at=datetime(2026, 11, 22, 9, 30, tzinfo=UTC),
     fields=(("team", "blue"), ("zone", None)),
 )
-UNMATCHED = origin("odd")
+UNMATCHED = Origin("odd")
+
+DUCKDB_QUERY = """
+select path, generation, "offset", message, raw, eol, team, epoch_us(observed_at), pod
+from read_parquet($1) order by source, "offset"
+"""
 
 
 def played(encode_pool, export="parquet", compression="zstd", fields=("team", "zone")) -> Reader:
     """A batch with rows of two sources, of which one says nothing of itself."""
     reader = Reader(Batch(settings(export, compression), fields, encode_pool))
-    reader.origins = {APP.source: FULL, ODD.source: type(FULL)("odd")}
+    reader.origins = {APP.source: FULL, ODD.source: UNMATCHED}
     reader.add(Read(APP, b"one\ntw\xffo\n"), Read(ODD, "drei 😀\n".encode()))
     reader.add(Read(ODD, b"\nvi\0er", final=True), Read(APP, b"three\n"))
     return reader
@@ -149,21 +154,15 @@ def test_each_encoding_is_a_row_group(encode_pool):
         reader.add(Read(APP, bytes([letter]) * (ENCODE_BYTES - 1) + b"\n"))
     body = sealed_body(reader)
     assert pq.ParquetFile(pa.BufferReader(body)).num_row_groups == 3
-    assert [message[0].as_py()[0] for message in [stored(body)["message"].slice(n, 1) for n in range(3)]] == [
-        "a",
-        "b",
-        "c",
-    ]
+    pieces = stored(body)["message"].to_pylist()
+    assert [piece[0] for piece in pieces] == ["a"] * 16 + ["b"] * 16 + ["c"] * 16
 
 
 def test_duckdb_reads_the_object(encode_pool, tmp_path):
     """A query engine of other people finds the same values, NUL and repaired bytes included."""
     file = tmp_path / "object.parquet"
     file.write_bytes(sealed_body(played(encode_pool)))
-    rows = duckdb.sql(
-        f"select path, generation, \"offset\", message, raw, eol, team, epoch_us(observed_at), pod from '{file}' "
-        'order by source, "offset"'
-    ).fetchall()
+    rows = duckdb.sql(DUCKDB_QUERY, params=[str(file)]).fetchall()
     assert rows[1] == ("%FFname", 3, 10, "", None, True, None, NOON_US + 2_000_002, None)
     assert rows[2][3:6] == ("vi\0er", None, False)
     assert rows[4] == (

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from objects import object_rows, plain
 
 from collector.intake.frame import frame
-from collector.model import FileId
+from collector.model import FileId, Origin
 from collector.rows.batch import Batch
 from collector.rows.remake import remake
 
@@ -19,7 +19,7 @@ FIELDS = ("team",)
 FILES = [FileId("prod_mill-1", "app.log", 0), FileId("prod_mill-1", "app.log", 1), FileId("odd", "x", 0)]
 ORIGINS = {
     "prod_mill-1": origin("prod_mill-1", container="main", fields=(("team", "blue"),)),
-    "odd": type(origin("odd"))("odd"),
+    "odd": Origin("odd"),
 }
 
 long_lines = st.sampled_from(

@@ -53,7 +53,7 @@ def columns(pieces: list[tuple[bytes, bytes]]):
 @example([(b"\xe2", b""), (b"\x82\xac", b"\n")])
 @example([(b"\xe2\x82", b"\n"), (b"", b"\n")])
 def test_messages_are_what_python_decodes(pieces):
-    """Each row is decoded alone as `bytes.decode("utf-8", "replace")` does; `raw` stands where that changed it."""
+    """Each row is decoded alone, as `bytes.decode("utf-8", "replace")` does; `raw` is where that changed it."""
     values = [row for row, _ in pieces]
     expected = [row.decode("utf-8", "replace") for row in values]
     exact = [None if text.encode() == row else row for text, row in zip(expected, values, strict=True)]
@@ -74,7 +74,7 @@ def test_one_wrong_row_leaves_its_neighbours_alone(wrong):
 
 
 def test_what_is_utf8_needs_no_raw():
-    """NUL, carriage returns, noncharacters and a replacement character of the log's own are kept as they are."""
+    """NUL, carriage returns, noncharacters and a replacement character of the log's own are kept."""
     values = ["\0", "a\0b", "line\r", "\ufffd", "\ufffe", "😀", ""]
     message, raw, repaired = columns([(value.encode(), b"\n") for value in values])
     assert (message, raw, repaired) == (values, None, 0)
