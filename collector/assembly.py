@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from collector.config import Config, VolumeConfig
+from collector.errors import VolumeError
 from collector.events import CollectorStarted, Emit, Event
 from collector.finish import Finisher
 from collector.intake.catalog import Catalog
@@ -31,6 +32,7 @@ from collector.takeover import Completion, parts_of, survey, take_over
 
 ONCE_PARTIAL_SECONDS = 5.0
 SETTLE_SECONDS = 10.0
+ONCE_SETTLE_SECONDS = 2.0
 
 LARGEST_ARENA_BYTES = 16 << 20
 SMALLEST_ARENA_BYTES = 4 << 20
@@ -117,16 +119,23 @@ class Assembly:
         self._emit = emit
 
     def has_work(self) -> bool:
-        """Whether a collector that takes the shard now would write anything. Writes nothing itself."""
+        """Whether a collector that takes the shard now would write anything. Writes nothing itself.
+
+        Raises JoblogError, VolumeError where the volume cannot be listed.
+        """
         task, now = self._task, self._task.clock.wall()
         checkpoint, lacks_object = survey(self._ground.folder, self._ledger())
         if lacks_object:
             return True
         catalog = self._catalog(checkpoint, _silent)
-        looked = self._scanner(catalog, None, _silent).scan(now, task.clock.monotonic())
+        scanner = self._scanner(catalog, None, _silent)
+        looked = scanner.scan(now, task.clock.monotonic())
+        if scanner.unreadable:
+            raise VolumeError(f"volume {self._ground.volume.path}: {scanner.unreadable}")
         finisher = self._finisher(catalog, checkpoint, _silent)
         finishes = any(source.finish_by is None and finisher.reason(source, now) for source in looked)
-        return bool(finishes or catalog.queue.ready or catalog.losses or catalog.has_failures())
+        wanted = catalog.queue.ready or catalog.losses or catalog.has_deferred()
+        return bool(finishes or wanted or catalog.has_failures())
 
     def parts(self) -> Parts:
         """Takes the shard over. Raises JoblogError."""
@@ -190,7 +199,7 @@ class Assembly:
             task.volume.name,
             self._ground.layout,
             partial_after_seconds=min(patient, ONCE_PARTIAL_SECONDS) if task.once else patient,
-            settle_seconds=0.0 if task.once else SETTLE_SECONDS,
+            settle_seconds=ONCE_SETTLE_SECONDS if task.once else SETTLE_SECONDS,
             emit=emit,
         )
         now = task.clock.wall()

@@ -7,6 +7,7 @@ its receipt put. Bytes that come later make it unfinished again, and give a furt
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -17,9 +18,9 @@ from itertools import islice
 from collector.errors import ObjectMissing
 from collector.events import Emit, ReceiptWritten
 from collector.intake.catalog import Catalog
-from collector.intake.names import decode_name
-from collector.intake.track import TrackedFile, TrackedSource
-from collector.intake.volume import VANISHED, Volume, close
+from collector.intake.names import decode_name, encode_name
+from collector.intake.track import TrackedFile, TrackedSource, short_hash
+from collector.intake.volume import Volume, close
 from collector.model import FileCheckpoint, FileId, FinishedBy, Receipt, ReceiptFile, SourceCheckpoint
 from collector.records import decode_receipt, encode_receipt, receipt_key
 from collector.sink.store import Store
@@ -178,7 +179,13 @@ class Finisher:
             empty_files=empty,
         )
         receipt = replace(receipt, files=tuple(_with_last_hole(file, live) for file in receipt.files))
-        return receipt, {file: at for file, at in committed.items() if at.bytes and not hashes[file]}
+        # A file may have moved since its last commit.
+        names = {each.file: encode_name(each.name) for each in live}
+        return receipt, {
+            file: replace(at, name=names.get(file, at.name))
+            for file, at in committed.items()
+            if at.bytes and not hashes[file]
+        }
 
     def _read_tombstone(self, source: TrackedSource) -> str | None:
         try:
@@ -288,30 +295,43 @@ def _with_last_hole(file: ReceiptFile, live: list[TrackedFile]) -> ReceiptFile:
 def _hashed(
     volume: Volume, directory: tuple[str, ...], at: FileCheckpoint | None, file: ReceiptFile
 ) -> ReceiptFile:
-    """`file` with the hash of its data as the volume has it; unchanged where it is gone or another."""
+    """`file` with the hash of its data as the volume has it; unchanged where that is gone, or unreadable."""
     if at is None:
         return file
-    digest = hashlib.sha256()
     try:
         descriptor = volume.open_file((*directory, *decode_name(at.name).split("/")))
-    except OSError as error:
-        if error.errno not in VANISHED:
-            raise
+    except OSError:
         return file
     try:
-        start = 0
-        for hole_start, hole_end in (*at.holes, (at.offset, at.offset)):
-            _update(digest, descriptor, start, hole_start)
-            start = hole_end
+        return replace(file, sha256=_sha256(descriptor, at) if _is_still_there(descriptor, at) else None)
+    except OSError:
+        return file
     finally:
         close(descriptor)
-    return replace(file, sha256=digest.hexdigest())
+
+
+def _is_still_there(descriptor: int, at: FileCheckpoint) -> bool:
+    """Whether the file holds what was committed. Its name may lead to another one by now."""
+    known = at.evidence
+    head = os.pread(descriptor, known.head_bytes, 0)
+    tail = os.pread(descriptor, known.tail_bytes, at.offset - known.tail_bytes)
+    return (short_hash(head), short_hash(tail)) == (known.head_hash, known.tail_hash)
+
+
+def _sha256(descriptor: int, at: FileCheckpoint) -> str:
+    """Of all that was committed, holes left out."""
+    digest = hashlib.sha256()
+    start = 0
+    for hole_start, hole_end in (*at.holes, (at.offset, at.offset)):
+        _update(digest, descriptor, start, hole_start)
+        start = hole_end
+    return digest.hexdigest()
 
 
 def _update(digest: hashlib._Hash, descriptor: int, start: int, end: int) -> None:
     while start < end:
         data = os.pread(descriptor, min(1 << 20, end - start), start)
         if not data:
-            return
+            raise OSError(errno.ESTALE, "truncated while it was read")
         digest.update(data)
         start += len(data)

@@ -10,10 +10,11 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import FrameType
+from typing import NoReturn
 
 from collector import __version__
 from collector.assembly import Task
@@ -24,7 +25,7 @@ from collector.intake.read import raise_open_files_limit
 from collector.logs import configure, log_event
 from collector.model import Owner, ShardStatus
 from collector.pipeline import Clock
-from collector.shard import Shard
+from collector.shard import DRAIN_SECONDS, Shard, overdue
 from collector.sink.destination import open_store
 from collector.sink.retry import RetryPolicy
 from collector.web.metrics import Metrics
@@ -36,12 +37,27 @@ ENDLESS_POLICY = RetryPolicy(attempts=None, first_seconds=0.5, longest_seconds=3
 SPARE_FILES = 128
 """Descriptors that are not log files: sockets, state, directories while they are listed."""
 
+SPARE_SECONDS = 2.0
+"""Beyond the time for draining, for shards that end by themselves."""
+
+LOOK_EVERY_SECONDS = 0.5
+
 CLOCK = Clock(wall=time.time, monotonic=time.monotonic)
 
 
-def run(config: Config, *, once: bool, complete: bool, log_format: str, log_level: str) -> int:
+def run(
+    config: Config,
+    *,
+    once: bool,
+    complete: bool,
+    log_format: str,
+    log_level: str,
+    abandon: Callable[[BaseException], NoReturn],
+) -> int:
     """Collects until told to stop, or with `once` until all that is there is committed. Returns the
     exit code. Raises JoblogError for what went wrong first.
+
+    `abandon` tells an error and ends the process at once, whatever its threads wait for.
     """
     configure(log_format, log_level, sys.stderr)
     metrics = Metrics()
@@ -54,7 +70,7 @@ def run(config: Config, *, once: bool, complete: bool, log_format: str, log_leve
     store = open_store(config.to)
     shards = [Shard(task, store, emit) for task in _tasks(config, once=once, complete=complete)]
     store.check()
-    service = Service(shards, emit)
+    service = Service(shards, emit, abandon)
     try:
         with _signals(service), _web_server(config, service, metrics, emit):
             return service.run()
@@ -65,9 +81,13 @@ def run(config: Config, *, once: bool, complete: bool, log_format: str, log_leve
 class Service:
     """The shards of one process. What one cannot go on after stops all: half a collector misleads."""
 
-    def __init__(self, shards: Sequence[Shard], emit: Emit) -> None:
+    def __init__(
+        self, shards: Sequence[Shard], emit: Emit, abandon: Callable[[BaseException], NoReturn]
+    ) -> None:
         self._shards = shards
         self._emit = emit
+        self._abandon = abandon
+        self._end_at = float("inf")
         self._codes: list[int] = []
         self._errors: list[BaseException] = []
 
@@ -79,17 +99,27 @@ class Service:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            self._join(thread)
         if self._errors:
             raise self._errors[0]
         return max(self._codes)
 
     def stop(self) -> None:
+        self._end_at = min(self._end_at, CLOCK.monotonic() + DRAIN_SECONDS + SPARE_SECONDS)
         for shard in self._shards:
             shard.stop()
 
     def statuses(self) -> list[ShardStatus]:
         return [shard.status() for shard in self._shards]
+
+    def _join(self, thread: threading.Thread) -> None:
+        """Waits for a shard; once all were told to stop, not for longer than they may take. What a thread
+        asked the destination cannot be called back, and may be answered in a minute: too late.
+        """
+        while thread.is_alive():
+            thread.join(LOOK_EVERY_SECONDS)
+            if CLOCK.monotonic() > self._end_at:
+                self._abandon(self._errors[0] if self._errors else overdue())
 
     def _run(self, shard: Shard) -> None:
         try:

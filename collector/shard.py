@@ -131,7 +131,8 @@ class Shard:
 
     def _is_all_read(self, parts: Parts, began: float) -> bool:
         """Whether nothing waits but the half lines of files that were written to since `began`."""
-        if parts.scanner.last_at is None or parts.catalog.queue.ready or parts.catalog.urgent:
+        catalog = parts.catalog
+        if parts.scanner.last_at is None or catalog.queue.ready or catalog.urgent or catalog.has_unsettled():
             return bool(parts.scanner.unreadable)
         return all(tracked.grown_at > began for tracked in parts.catalog.queue.partial)
 
@@ -143,10 +144,7 @@ class Shard:
         deadline = None if within_seconds is None else clock.monotonic() + within_seconds
         while not parts.pipeline.is_flushed(clock.wall()):
             if deadline is not None and clock.monotonic() > deadline:
-                raise Incomplete(
-                    f"the destination did not take what was read within {within_seconds:.0f} s",
-                    hint="nothing is lost: the next start collects it",
-                )
+                raise overdue()
             self._wake.wait(0.05)
             self._wake.clear()
 
@@ -226,3 +224,11 @@ class Shard:
             last_scan_at=None,
             last_scan_seconds=0.0,
         )
+
+
+def overdue() -> Incomplete:
+    """What a collector ends with that was told to stop, and could not commit all it had read."""
+    return Incomplete(
+        f"the destination did not take what was read within {DRAIN_SECONDS:.0f} s",
+        hint="nothing is lost: the next start collects it",
+    )

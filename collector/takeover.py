@@ -39,6 +39,7 @@ class Found:
 def survey(folder: StateFolder, ledger: Ledger) -> tuple[Checkpoint, bool]:
     """The checkpoint with all records that stand, without taking the shard; whether one lacks its object."""
     checkpoint = folder.load() or _from_snapshot(ledger, folder)
+    ledger.expect_seen(checkpoint.sequence)
     for record in ledger.read(checkpoint.sequence):
         checkpoint.apply(record)
     return checkpoint, ledger.lacks_object(checkpoint.unfinished)

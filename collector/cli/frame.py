@@ -103,13 +103,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _forget_stdout()
         return EXIT_PIPE
     except OSError as error:
-        return _tell(_of_output(error))
+        return tell(_of_output(error))
     except Exception as error:  # noqa: BLE001 - the last net: each end is told in one line
-        return _tell(error)
+        return tell(error)
     return code if isinstance(code, int) else 0
 
 
-def _tell(error: Exception) -> int:
+def tell(error: BaseException) -> int:
     """Writes the error line and returns the exit code."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
@@ -138,7 +138,7 @@ def _usage(error: click.ClickException) -> str:
     return f"{message}: see '{context.command_path} --help'" if context else message
 
 
-def _bug(error: Exception) -> str:
+def _bug(error: BaseException) -> str:
     # The environment is read by config alone; it is imported here because it is slow to import.
     from collector.config import environment  # noqa: PLC0415 - see above
 

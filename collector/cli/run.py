@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
+from collector.cli.frame import tell
 from collector.cli.settings import configuration_options, settings_from
 from collector.config import OFF
 
@@ -56,8 +59,18 @@ def run(
     from collector.service import run as run_service  # noqa: PLC0415 - slow to import: a fault is told first
 
     return run_service(
-        settings, once=once, complete=complete, log_format=log_format or _format(), log_level=log_level
+        settings,
+        once=once,
+        complete=complete,
+        log_format=log_format or _format(),
+        log_level=log_level,
+        abandon=_abandon,
     )
+
+
+def _abandon(error: BaseException) -> NoReturn:
+    """Tells the error and is gone. A collector may be killed at any instruction, so by itself too."""
+    os._exit(tell(error))
 
 
 def _format() -> str:

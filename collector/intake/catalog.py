@@ -6,20 +6,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from collector.events import BytesLost, Emit, EntrySkipped, FileRenamed, FileReplaced, SourceFound
+from collector.events import BytesLost, Emit, FileRenamed, FileReplaced, SourceFound
 from collector.intake.content import is_there, same_content
-from collector.intake.copies import may_be_copy, truncated_original
+from collector.intake.copies import content_of, may_be_copy
 from collector.intake.discover import FileSight, Look, SourceDir
 from collector.intake.identify import Verdict, identify
 from collector.intake.layout import Layout
 from collector.intake.names import encode_name
 from collector.intake.queue import Queue
+from collector.intake.renames import sort_out
 from collector.intake.track import TrackedFile, TrackedSource
 from collector.intake.volume import Volume
 from collector.model import FileCheckpoint, FileId, Loss, LossReason
 
-REACH_SECONDS = 10.0
-"""How long a file that was unlinked while open is still read after it last grew."""
+MOST_PAST = 16
+"""Past contents of a source by which copies of them are known."""
 
 
 class Catalog:
@@ -79,7 +80,7 @@ class Catalog:
                 continue
             if newer:
                 source.past.append(newer)
-            source.files[tracked.name] = tracked
+            source.put(tracked.name, tracked)
 
     def forget(self, source: TrackedSource) -> None:
         """The source is gone from the volume and done with."""
@@ -105,7 +106,6 @@ class Catalog:
         source.looks += 1
         source.missing, source.missing_since = 0, 0.0
         source.tombstone = look.tombstone
-        self._report_skipped(source, look)
         placed: set[TrackedFile] = set()
         strangers: list[FileSight] = []
         for sight in look.files:
@@ -117,10 +117,11 @@ class Catalog:
         if strangers:
             self._place(source, strangers, placed, now)
         if len(placed) < len(source.files):
+            unseen = tuple(f"{name}/" for name, _ in look.unreadable)
             for tracked in [known for known in source.files.values() if known not in placed]:
-                self._missed(tracked)
-        if source.gone or source.past:
-            self._settle(source, now)
+                if not tracked.name.startswith(unseen):
+                    self._missed(tracked)
+        self._settle(source)
 
     def vanished(self, source: TrackedSource, now: float) -> None:
         """The source's directory is not there. Believed at the second look in a row; even then its files are
@@ -132,7 +133,7 @@ class Catalog:
         if source.missing > 1:
             for tracked in source.files.values():
                 self._out_of_reach(tracked)
-        self._settle(source, now)
+        self._settle(source)
 
     def _out_of_reach(self, tracked: TrackedFile) -> None:
         """Its directory is gone: what a descriptor still gives is read, the rest is lost."""
@@ -148,10 +149,11 @@ class Catalog:
 
     def _seen(self, tracked: TrackedFile, sight: FileSight, now: float) -> TrackedFile:
         """The same name and inode: grown, truncated or rewritten. Returns the file that it is now."""
-        verdict = identify(tracked, sight, lambda: same_content(self._volume, tracked, sight.name))
+        verdict = self._verdict(tracked, sight)
         if verdict in (Verdict.TRUNCATED, Verdict.REPLACED):
             return self._replace(tracked, sight, verdict.value, now)
-        self._grow(tracked, sight, now)
+        if verdict is not None or sight.size > tracked.read_offset:  # what cannot be read, the reader tells
+            self._grow(tracked, sight, now)
         return tracked.source.files[sight.name]
 
     def _grow(self, tracked: TrackedFile, sight: FileSight, now: float) -> None:
@@ -160,6 +162,8 @@ class Catalog:
             seen_before = tracked.mtime_ns is not None
             tracked.grown_at = now if seen_before else min(now, sight.mtime_ns / 1e9)
             tracked.source.newest = max(tracked.source.newest, tracked.grown_at)
+        elif sight.size == tracked.read_offset:
+            self._lose(tracked, "truncated")  # it was longer once, and is not at two looks
         tracked.sighted(sight)
         if tracked.has_news:
             self._admit(tracked, sight, now)
@@ -168,41 +172,34 @@ class Catalog:
         self, source: TrackedSource, strangers: list[FileSight], placed: set[TrackedFile], now: float
     ) -> None:
         """Names that hold another inode than they did. Renames first: what was rotated keeps its identity."""
-        inodes = {(known.device, known.inode): known for known in source.files.values()}
-        renamed, others = [], []
-        for sight in strangers:
-            known = inodes.get((sight.device, sight.inode))
-            if known is None:
-                others.append(sight)
-            elif known in placed:
-                continue  # a second hard link to a file that still has its own name
-            elif self._verdict(known, sight) is Verdict.RENAMED:
-                renamed.append((known, sight))
-                placed.add(known)
-            else:
-                others.append(sight)
+        renamed, others = sort_out(source, strangers, placed, self._verdict)
         self._rename(source, renamed, now)
+        links: set[tuple[int, int]] = set()
         for sight in others:
-            inode = (sight.device, sight.inode)
-            if inodes.get(inode) in placed:
-                continue
+            if (sight.device, sight.inode) in links:
+                continue  # a second hard link to a file that is new itself
+            links.add((sight.device, sight.inode))
             known = source.files.get(sight.name)
             if known is None:
-                inodes[inode] = self._new(source, sight, now, why="created again")
+                self._new(source, sight, now, why="created again")
             else:
-                inodes[inode] = self._moved_inode(known, sight, now)
+                self._moved_inode(known, sight, now)
             placed.add(source.files[sight.name])
 
-    def _verdict(self, known: TrackedFile, sight: FileSight) -> Verdict:
-        return identify(known, sight, lambda: same_content(self._volume, known, sight.name))
+    def _verdict(self, known: TrackedFile, sight: FileSight) -> Verdict | None:
+        """None where it cannot be told now: the file cannot be read, or is just going away."""
+        try:
+            return identify(known, sight, lambda: same_content(self._volume, known, sight.name))
+        except OSError:
+            return None
 
     def _rename(
         self, source: TrackedSource, renamed: list[tuple[TrackedFile, FileSight]], now: float
     ) -> None:
         for known, _ in renamed:
-            del source.files[known.name]
+            self._unname(known)
         for known, sight in renamed:
-            displaced = source.files.pop(sight.name, None)
+            displaced = source.take(sight.name)
             if displaced is not None:
                 self._gone(displaced)
             self._emit(
@@ -213,46 +210,60 @@ class Catalog:
                     to_name=encode_name(sight.name),
                 )
             )
-            source.files[sight.name] = known
+            source.put(sight.name, known)
             self._grow(known, sight, now)
 
-    def _moved_inode(self, known: TrackedFile, sight: FileSight, now: float) -> TrackedFile:
+    def _unname(self, tracked: TrackedFile) -> None:
+        """Takes it from wherever it is kept: a name leads to it again."""
+        source = tracked.source
+        if source.files.get(tracked.name) is tracked:
+            source.take(tracked.name)
+        elif tracked in source.gone:
+            source.gone.remove(tracked)
+        else:
+            source.past.remove(tracked)
+        tracked.gone = False
+
+    def _moved_inode(self, known: TrackedFile, sight: FileSight, now: float) -> None:
         """The same name on another inode: a remount, a rewrite that kept the content, or another file."""
-        if self._verdict(known, sight) in (Verdict.SAME, Verdict.GROWN):
+        verdict = self._verdict(known, sight)
+        if verdict in (Verdict.SAME, Verdict.GROWN):
             self.queue.close(known)
             self._grow(known, sight, now)
-            return known
-        del known.source.files[known.name]
-        self._gone(known)
-        return self._new(known.source, sight, now, why="replaced")
+        elif verdict is not None:
+            known.source.take(known.name)
+            self._gone(known)
+            self._new(known.source, sight, now, why="replaced")
 
     def _admit(self, tracked: TrackedFile, sight: FileSight, now: float) -> None:
         """Queues a file that has news; an untouched one only if it is not a copy of another."""
         source = tracked.source
-        if tracked.read_offset == 0 and (len(source.files) > 1 or source.past):
-            original = truncated_original(self._volume, source, sight)
-            if original is not None:
-                self._continue_as(original, tracked, sight)
-                return
-            since = source.deferred.get(sight.name, now)
+        if tracked.read_offset == 0 and (len(source.files) > 1 or source.past or source.gone):
+            since = max(source.deferred.setdefault(sight.name, now), tracked.grown_at)
             settled = source.finish_by is not None or now - since >= self._settle_seconds
-            if not settled and may_be_copy(self._volume, source, tracked, sight):
-                source.deferred[sight.name] = since
-                return
+            try:
+                original = content_of(self._volume, source, sight)
+                if original is not None:
+                    self._continue_as(original, tracked, sight, now)
+                    return
+                if not settled and may_be_copy(self._volume, source, tracked, sight):
+                    return
+            except OSError:
+                if not settled:
+                    return
         source.deferred.pop(sight.name, None)
         self.queue.want(tracked)
 
-    def _continue_as(self, original: TrackedFile, copy: TrackedFile, sight: FileSight) -> None:
+    def _continue_as(self, original: TrackedFile, copy: TrackedFile, sight: FileSight, now: float) -> None:
         source = copy.source
-        source.past.remove(original)
+        self._unname(original)
         source.deferred.pop(sight.name, None)
         self.queue.drop(copy)
+        self.queue.close(original)
         del self.by_id[copy.file]
         source.generations[copy.file.path] = copy.file.generation
-        source.files[sight.name] = original
-        original.sighted(sight)
-        if original.has_news:
-            self.queue.want(original)
+        source.put(sight.name, original)
+        self._grow(original, sight, now)
 
     # --- what a content becomes
 
@@ -265,7 +276,7 @@ class Catalog:
         path = encode_name(sight.name)
         generation = source.next_generation(path, self.floors.get(source.source, 0))
         tracked = self._track(source, FileId(source.source, path, generation), sight.name)
-        source.files[sight.name] = tracked
+        source.put(sight.name, tracked)
         if generation:
             self._emit(
                 FileReplaced(
@@ -278,8 +289,10 @@ class Catalog:
     def _replace(self, tracked: TrackedFile, sight: FileSight, why: str, now: float) -> TrackedFile:
         """The content is gone, the name stays. Its unread bytes are lost unless a copy of it turns up."""
         source = tracked.source
-        del source.files[tracked.name]
+        source.take(tracked.name)
         self.queue.drop(tracked)
+        if tracked.suspect:
+            tracked.size = tracked.longest  # what it last grew by was the new content's
         tracked.missing = 0
         source.past.append(tracked)
         return self._new(source, sight, now, why=why)
@@ -290,18 +303,20 @@ class Catalog:
         """
         tracked.missing += 1
         if tracked.missing > 1 and not is_there(self._volume, tracked):
-            del tracked.source.files[tracked.name]
+            tracked.source.take(tracked.name)
             self._gone(tracked)
 
     def _gone(self, tracked: TrackedFile) -> None:
-        """No name leads to it any more. What a descriptor still reaches is read; the rest is lost."""
+        """No name leads to it. What a descriptor still reaches is read. The rest is lost, if it does not turn
+        up under another name: a rename during the listing can hide a file.
+        """
         tracked.gone = True
+        tracked.source.gone.append(tracked)
+        tracked.source.deferred.pop(tracked.name, None)
         if tracked.descriptor >= 0:
-            tracked.source.gone.append(tracked)
-            tracked.waits_at = -1
-            self.queue.want(tracked)
+            self.queue.keep(tracked)
         else:
-            self._end(tracked, "deleted")
+            self.queue.drop(tracked)
 
     def reach_ended(self, tracked: TrackedFile) -> None:
         """A gone file's descriptor is used up or broken: what it did not give is lost."""
@@ -337,41 +352,54 @@ class Catalog:
                 reason=reason,
             )
         )
-        tracked.seen_bytes = start
+        tracked.longest, tracked.size = start, min(tracked.size, start)
 
-    def _settle(self, source: TrackedSource, now: float) -> None:
+    def _settle(self, source: TrackedSource) -> None:
         """Ends what waited: gone files that grow no more, truncated contents whose copy did not turn up."""
         for tracked in list(source.gone):
-            if now - tracked.grown_at > REACH_SECONDS and tracked not in self.queue.ready:
+            tracked.missing += 1
+            if tracked.descriptor >= 0:
+                tracked.waits_at = -1
+                self.queue.want(tracked)
+            elif tracked.missing > 1:
                 self.reach_ended(tracked)
         for tracked in source.past:
             tracked.missing += 1
             if tracked.missing > 2:
                 self._lose(tracked, "truncated")
+        if len(source.past) > MOST_PAST:
+            self._forget_past(source)
+        source.unsettled = bool(source.deferred or source.gone) or any(
+            tracked.seen_bytes > tracked.read_offset
+            for tracked in (*source.past, *source.files.values())
+            if tracked.missing
+        )
 
-    def _report_skipped(self, source: TrackedSource, look: Look) -> None:
-        for name, why in look.skipped:
-            if name not in source.skipped:
-                source.skipped.add(name)
-                self._emit(
-                    EntrySkipped(volume=self._name, source=source.source, path=encode_name(name), why=why)
-                )
+    def _forget_past(self, source: TrackedSource) -> None:
+        """Drops the oldest past contents of a source that rotates for ever: their checkpoints are kept."""
+        for tracked in source.past[:-MOST_PAST]:
+            if tracked.committed_offset >= tracked.taken_offset and tracked.missing > 2:
+                source.past.remove(tracked)
+                self.by_id.pop(tracked.file, None)
 
     # --- the end of a source
 
     def recheck(self, source: TrackedSource) -> None:
         """Opens every file of the source once more: on network file systems only that shows its true size."""
         for tracked in source.files.values():
-            self.queue.close(tracked)
-            tracked.waits_at = -1
-            self.queue.want(tracked)
+            if tracked.name not in source.deferred:
+                self.queue.close(tracked)
+                tracked.waits_at = -1
+                self.queue.want(tracked)
 
     def is_drained(self, source: TrackedSource) -> bool:
         """Whether everything that the last look saw was read."""
         if source.gone or any(past.seen_bytes > past.read_offset for past in source.past):
             return False
         return all(
-            not tracked.unread_bytes and tracked not in self.queue.ready and not tracked.missing
+            tracked.seen_bytes <= tracked.read_offset
+            and tracked not in self.queue.ready
+            and not tracked.missing
             for tracked in source.files.values()
         )
 
@@ -380,6 +408,14 @@ class Catalog:
         return bool(source.error) or any(
             tracked.retry_at and tracked.unread_bytes for tracked in source.files.values()
         )
+
+    def has_deferred(self) -> bool:
+        """Whether a file waits because it may be a copy in progress."""
+        return any(source.deferred for source in self.sources.values())
+
+    def has_unsettled(self) -> bool:
+        """Whether only further looks can tell what became of some file."""
+        return any(source.unsettled for source in self.sources.values())
 
     def has_failures(self) -> bool:
         return any(self.is_stuck(source) for source in self.sources.values())

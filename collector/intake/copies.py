@@ -7,39 +7,62 @@ truncated, the copy goes on as that content, and only its rest is collected.
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-
-from collector.intake.content import same_head, same_prefix
+from collector.intake.content import same_prefix, same_so_far, starts_alike
 from collector.intake.discover import FileSight
-from collector.intake.track import TrackedFile, TrackedSource
+from collector.intake.track import TrackedFile, TrackedSource, stem_of
 from collector.intake.volume import Volume
 
+RECENT_LOOKS = 2
+"""Sizes are seen one after the other: a copy may look unfinished though its original was cut already."""
 
-def truncated_original(volume: Volume, source: TrackedSource, sight: FileSight) -> TrackedFile | None:
-    """The truncated content that the file `sight` goes on with, if any."""
-    for past in source.past:
-        if not past.gone and past.read_offset and _is_named_after(sight.name, past.name):
-            longer = sight.size >= past.read_offset
-            if longer and same_prefix(volume, past, sight.name):
-                return past
+
+def content_of(volume: Volume, source: TrackedSource, sight: FileSight) -> TrackedFile | None:
+    """The content without a name that the file `sight` goes on with, if any. Raises OSError."""
+    for content in _nameless(source):
+        if (
+            content.read_offset
+            and sight.size >= content.read_offset
+            and _is_named_after(sight.name, content.name)
+            and same_prefix(volume, content, sight.name)
+        ):
+            return content
     return None
 
 
 def may_be_copy(volume: Volume, source: TrackedSource, tracked: TrackedFile, sight: FileSight) -> bool:
-    """Whether `sight` reads, so far, like another live file that it may be a copy in progress of."""
-    for original in source.files.values():
-        if original is tracked or not original.read_offset or not _is_named_after(sight.name, original.name):
-            continue
-        if sight.size >= original.read_offset:
-            alike = same_prefix(volume, original, sight.name)
-        else:
-            alike = same_head(volume, original, sight.name, sight.size)
-        if alike:
-            return True
-    return False
+    """Whether `sight` reads, so far, like a file that it may be a copy in progress of. Raises OSError."""
+    if any(
+        original is not tracked and _is_copied(volume, original, sight)
+        for original in source.namesakes(sight.name)
+    ):
+        return True
+    return any(
+        content.missing <= RECENT_LOOKS
+        and sight.size < content.read_offset
+        and _is_named_after(sight.name, content.name)
+        and starts_alike(volume, content, sight.name, sight.size)
+        for content in _nameless(source)
+    )
+
+
+def _is_copied(volume: Volume, original: TrackedFile, sight: FileSight) -> bool:
+    if original.read_offset and sight.size >= original.read_offset:
+        return same_prefix(volume, original, sight.name)
+    # Of two files of which nothing is known yet, the one with the longer name can be the copy.
+    is_first = original.read_offset or len(original.name) < len(sight.name)
+    return (
+        bool(is_first)
+        and original.size >= sight.size
+        and same_so_far(volume, original, sight.name, sight.size)
+    )
+
+
+def _nameless(source: TrackedSource) -> list[TrackedFile]:
+    """Contents that no name leads to, as far as the last look could tell."""
+    return [*(content for content in source.past if not content.gone), *source.gone]
 
 
 def _is_named_after(name: str, original: str) -> bool:
     """Whether a rotation of `original` may be called `name`: app.log.1, app.log-20261122, app-1.log."""
-    copy, first = PurePosixPath(name), PurePosixPath(original)
-    return name != original and copy.parent == first.parent and copy.name.startswith(first.stem)
+    stem = stem_of(original)
+    return name != original and name.startswith(stem) and "/" not in name[len(stem) :]

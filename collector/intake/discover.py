@@ -6,7 +6,7 @@ import os
 import stat
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from collector.intake.globs import Selection
@@ -45,11 +45,25 @@ class FileSight:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """All of one source at one moment: files by name, whether the tombstone stands, what was passed over."""
+    """All of one source at one moment: files by name, whether the tombstone stands, what was passed over.
+
+    `unreadable` are the directories below the source that could not be listed, each with the reason.
+    """
 
     files: tuple[FileSight, ...]
     tombstone: bool
     skipped: tuple[Skipped, ...]
+    unreadable: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(slots=True)
+class _Seen:
+    """A look while it is taken."""
+
+    files: list[FileSight] = field(default_factory=list)
+    tombstone: bool = False
+    skipped: list[Skipped] = field(default_factory=list)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
 
 
 class Discovery:
@@ -119,9 +133,10 @@ class Discovery:
         try:
             return self._below(parts, self._volume.open_directory(parts))
         except OSError as error:
-            if error.errno not in VANISHED:
-                raise
-            return []
+            if error.errno in VANISHED:
+                return []
+            # It cannot be listed: as a source of its own it says so at each look, and no other source waits.
+            return [self.directory(parts)]
 
     def mtime_ns(self, source: SourceDir) -> int | None:
         """When an entry of the source's directory last came or went; None where it is gone."""
@@ -137,43 +152,53 @@ class Discovery:
             close(directory)
 
     def look(self, source: SourceDir) -> Look | None:
-        """All files of the source by name, or None where its directory is gone. Raises OSError."""
-        files: list[FileSight] = []
-        skipped: list[Skipped] = []
-        tombstone = False
+        """All files of the source by name, or None where its directory is gone. Raises OSError where that
+        directory cannot be listed.
+        """
+        seen = _Seen()
         todo: list[tuple[str, ...]] = [()]
         while todo:
             below = todo.pop()
             try:
-                directory = self._volume.open_directory((*source.parts, *below))
+                todo += self._look_into(source, below, seen)
             except OSError as error:
-                if error.errno not in VANISHED:
-                    raise
-                if not below:
+                gone = error.errno in VANISHED
+                if not below and gone:
                     return None
-                continue
-            try:
-                for entry in _entries(directory):
-                    if entry.is_dir(follow_symlinks=False):
-                        if not source.flat and len(below) < DEEPEST_LEVEL:
-                            todo.append((*below, entry.name))
-                        elif not source.flat:
-                            skipped.append(("/".join((*below, entry.name)), "depth"))
-                    elif not below and not source.flat and entry.name == self._tombstone:
-                        tombstone = tombstone or entry.is_file(follow_symlinks=False)
-                    else:
-                        self._see(entry, below, files, skipped)
-            finally:
-                close(directory)
-        files.sort(key=lambda sight: sight.name)
-        return Look(tuple(files), tombstone, tuple(skipped))
+                if not below:
+                    raise
+                if not gone:
+                    seen.unreadable.append(("/".join(below), os.strerror(error.errno or 0)))
+        seen.files.sort(key=lambda sight: sight.name)
+        return Look(tuple(seen.files), seen.tombstone, tuple(seen.skipped), tuple(seen.unreadable))
 
-    def _see(
-        self, entry: os.DirEntry[str], below: tuple[str, ...], files: list[FileSight], skipped: list[Skipped]
-    ) -> None:
+    def _look_into(self, source: SourceDir, below: tuple[str, ...], seen: _Seen) -> list[tuple[str, ...]]:
+        """Takes in one directory; returns those in it that are to be looked into."""
+        deeper: list[tuple[str, ...]] = []
+        directory = self._volume.open_directory((*source.parts, *below))
+        try:
+            for entry in _entries(directory):
+                if entry.is_dir(follow_symlinks=False):
+                    if not source.flat and len(below) < DEEPEST_LEVEL:
+                        deeper.append((*below, entry.name))
+                    elif not source.flat:
+                        seen.skipped.append(("/".join((*below, entry.name)), "depth"))
+                elif not below and self._is_tombstone(source, entry):
+                    seen.tombstone = True
+                else:
+                    self._see(entry, below, seen)
+        finally:
+            close(directory)
+        return deeper
+
+    def _is_tombstone(self, source: SourceDir, entry: os.DirEntry[str]) -> bool:
+        is_named_so = not source.flat and entry.name == self._tombstone
+        return is_named_so and entry.is_file(follow_symlinks=False)
+
+    def _see(self, entry: os.DirEntry[str], below: tuple[str, ...], seen: _Seen) -> None:
         name = "/".join((*below, entry.name)) if below else entry.name
         if not entry.is_file(follow_symlinks=False):
-            skipped.append((name, _kind(entry)))
+            seen.skipped.append((name, _kind(entry)))
             return
         if not self._selection.matches(name):
             return
@@ -184,7 +209,9 @@ class Discovery:
                 raise
             return
         if stat.S_ISREG(status.st_mode):
-            files.append(FileSight(name, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+            seen.files.append(
+                FileSight(name, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+            )
 
 
 def _entries(directory: int) -> Iterator[os.DirEntry[str]]:

@@ -52,7 +52,7 @@ def identify(known: Known | None, sight: Sight, same_content: Callable[[], bool]
     """What `sight` is, given what is known of the file that had its name, or its inode, before.
 
     `same_content` tells whether head and tail of what was read still stand there; it costs an open and
-    two reads. A file that only grew is not asked for: the reader compares its tail as it goes.
+    two reads, and may raise. A file that only grew is not asked for: the reader compares its tail as it goes.
     """
     if known is None:
         return Verdict.NEW
@@ -62,9 +62,9 @@ def identify(known: Known | None, sight: Sight, same_content: Callable[[], bool]
         return _in_place(known, sight, same_content)
     if sight.size < known.read_offset:
         return Verdict.REPLACED
-    # Before a byte was read there is no content to compare: then the inode alone must do.
-    recognised = same_content() if known.read_offset else known.inode == sight.inode
-    if not recognised:
+    # Before a byte was read there is no content to compare: then the inode must do, and that it did not shrink.
+    is_unread_one = known.inode == sight.inode and sight.size >= known.size
+    if not (same_content() if known.read_offset else is_unread_one):
         return Verdict.REPLACED
     if renamed:
         return Verdict.RENAMED
@@ -72,9 +72,10 @@ def identify(known: Known | None, sight: Sight, same_content: Callable[[], bool]
 
 
 def _in_place(known: Known, sight: Sight, same_content: Callable[[], bool]) -> Verdict:
-    if sight.size < known.read_offset:
+    if sight.size < (known.read_offset or known.size):
         return Verdict.TRUNCATED
-    if known.suspect:
+    # What happened before a restart nobody saw, and by the size alone a copytruncate can look like growth.
+    if known.suspect or (known.mtime_ns is None and known.read_offset):
         return Verdict.GROWN if same_content() else Verdict.REPLACED
     if sight.size == known.size and sight.mtime_ns == known.mtime_ns:
         return Verdict.SAME

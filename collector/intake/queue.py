@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collector.intake.track import TrackedFile
 
+REACH_SECONDS = 10.0
+"""How long a file that was unlinked while open is still read after it last grew."""
+
 
 class Queue:
     """`ready` holds files with something to read, longest waiting first; `partial` those whose rest is no
@@ -42,10 +45,15 @@ class Queue:
         if tracked.descriptor >= 0:
             self.closed.append(tracked)
 
+    def keep(self, tracked: TrackedFile) -> None:
+        """Its descriptor is all that leads to it now: it is not to be closed."""
+        if tracked in self.closed:
+            self.closed.remove(tracked)
+
     def may_take_partial(self, tracked: TrackedFile, now: float) -> bool:
         """Whether an unterminated rest is to be taken as it is."""
-        finishing = tracked.source.finish_by is not None
-        return finishing or tracked.gone or now - tracked.grown_at >= self._partial_after
+        patience = min(self._partial_after, REACH_SECONDS) if tracked.gone else self._partial_after
+        return tracked.source.finish_by is not None or now - tracked.grown_at >= patience
 
     def wake_partials(self, now: float) -> None:
         """Makes those ready whose unterminated rest has waited long enough."""

@@ -21,6 +21,7 @@ from collector.events import Emit, FileUnreadable
 from collector.intake.catalog import Catalog
 from collector.intake.frame import frame
 from collector.intake.names import encode_name
+from collector.intake.queue import REACH_SECONDS
 from collector.intake.track import HEAD_BYTES, TAIL_BYTES, TrackedFile, short_hash
 from collector.intake.volume import VANISHED, Volume, close
 from collector.model import Lines, Take
@@ -145,6 +146,9 @@ class Reader:
     def _read(self, catalog: Catalog, tracked: TrackedFile, at: int, space: int, now: float) -> Read | None:
         if now < tracked.retry_at:
             return None  # the next look asks again
+        if tracked.gone and tracked.descriptor < 0:
+            catalog.reach_ended(tracked)
+            return None
         try:
             if not self._opened(tracked):
                 catalog.urgent[tracked.source] = None
@@ -194,6 +198,9 @@ class Reader:
     ) -> Read | None:
         status = os.fstat(tracked.descriptor)
         size, start = status.st_size, tracked.read_offset
+        if tracked.gone and size <= start and self._is_out_of_reach(tracked, now):
+            catalog.reach_ended(tracked)
+            return None
         if size < start:
             catalog.urgent[tracked.source] = None
             return None
@@ -202,7 +209,6 @@ class Reader:
             size = tracked.size
         elif size != tracked.size:
             tracked.size, tracked.grown_at = size, now
-            tracked.seen_bytes = max(tracked.seen_bytes, size)
             tracked.source.newest = max(tracked.source.newest, now)
         tail = bytearray(tracked.tail_bytes)
         stop = size
@@ -217,6 +223,8 @@ class Reader:
         if got < 0 or short_hash(tail) != tracked.tail_hash:
             tracked.suspect = True
             catalog.urgent[tracked.source] = None
+            if tracked.gone:
+                catalog.reach_ended(tracked)
             return None
         if got < wanted:
             catalog.urgent[tracked.source] = None
@@ -229,9 +237,14 @@ class Reader:
         head = self._head(tracked, start, at, got)
         return Read(tracked, at, start, got, at_stop and stop == size, final, may_end, head, bytes(tail))
 
+    def _is_out_of_reach(self, tracked: TrackedFile, now: float) -> bool:
+        """Whether a file without a name, all read, is to be let go: not before a second look missed it."""
+        return tracked.missing > 1 and now - tracked.grown_at > REACH_SECONDS
+
     def _skip_hole(self, catalog: Catalog, tracked: TrackedFile, start: int) -> None:
         """Moves over a hole: it is no line, and no loss. Evidence then starts anew behind it."""
         tracked.read_offset = start
+        tracked.has_holes = True
         tracked.tail_bytes = min(TAIL_BYTES, start)
         tracked.tail_hash = short_hash(
             os.pread(tracked.descriptor, tracked.tail_bytes, start - tracked.tail_bytes)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from collector.errors import VolumeError
 from collector.events import Emit, EntrySkipped, FileUnreadable, ScanDone, VolumeUnreadable
 from collector.intake.catalog import Catalog
-from collector.intake.discover import Discovery, SourceDir
+from collector.intake.discover import Discovery, Skipped, SourceDir
 from collector.intake.names import encode_name
 from collector.intake.track import TrackedSource
 from collector.intake.watch import Watch
@@ -66,10 +66,10 @@ class Scanner:
             due += [source for source in self._catalog if source.look_at <= seconds and source not in known]
         looked = [source for source in due if self._look(source, now, seconds)]
         if due:
-            self._report(now, self._monotonic() - began)
+            self._done(now, self._monotonic() - began)
         return looked
 
-    def _report(self, now: float, took_seconds: float) -> None:
+    def _done(self, now: float, took_seconds: float) -> None:
         self.last_at, self.last_seconds = now, took_seconds
         sources, files = len(self._catalog.sources), self._catalog.files()
         self._emit(ScanDone(self._name, self._shard, took_seconds, sources, files))
@@ -89,8 +89,9 @@ class Scanner:
         for name in hints:
             under = self._catalog.under(name)
             if not under:
-                self._list_at = 0.0
-            for source in under:
+                # Another shard's, a new source, or a file in the root: which of them, a listing tells.
+                self._list_at = min(self._list_at, self._listed_at + SHORTEST_INTERVAL_SECONDS)
+            for source in under or self._catalog.under(""):
                 self._catalog.urgent[source] = None
 
     def _list(self, now: float, seconds: float) -> bool:
@@ -107,7 +108,7 @@ class Scanner:
             return False
         self.unreadable = ""
         self._listed_at = seconds
-        self._report_skipped()
+        self._report(".", self._discovery.skipped, self._reported)
         there = set()
         for directory in found:
             source = self._catalog.source(directory, now)
@@ -128,12 +129,12 @@ class Scanner:
             self._emit(VolumeUnreadable(volume=self._name, error=why))
         self.unreadable = why
 
-    def _report_skipped(self) -> None:
-        for name, why in self._discovery.skipped:
-            if name not in self._reported:
-                self._reported.add(name)
-                path = encode_name(name)
-                self._emit(EntrySkipped(volume=self._name, source=".", path=path, why=why))
+    def _report(self, source: str, skipped: Iterable[Skipped], reported: set[str]) -> None:
+        """Tells once of each entry that was passed over."""
+        for name, why in skipped:
+            if name not in reported:
+                reported.add(name)
+                self._emit(EntrySkipped(volume=self._name, source=source, path=encode_name(name), why=why))
 
     def _look(self, source: TrackedSource, now: float, seconds: float) -> bool:
         """Looks at one source, unless it is finished, nothing came or went in it, and nobody hinted at it."""
@@ -145,30 +146,41 @@ class Scanner:
             look = self._discovery.look(source.directory)
         except OSError as error:
             source.look_at = seconds + self._poll_interval
-            source.error = os.strerror(error.errno or 0)
-            self._emit(FileUnreadable(self._name, source.source, "", source.error))
+            self._unreadable_below(source, [("", os.strerror(error.errno or 0))])
             return False
-        source.error = ""
+        self._unreadable_below(source, look.unreadable if look else ())
         if look is None:
             self._catalog.vanished(source, now)
         else:
+            self._report(source.source, look.skipped, source.skipped)
             self._catalog.observe(source, look, now)
         self._schedule(source, now, seconds)
         return True
+
+    def _unreadable_below(self, source: TrackedSource, unreadable: Sequence[tuple[str, str]]) -> None:
+        """Notes which directories of the source cannot be read, and tells of them when that changes."""
+        error = "; ".join(f"{encode_name(path)}: {why}" for path, why in unreadable)
+        if error != source.error:
+            for path, why in unreadable:
+                self._emit(FileUnreadable(self._name, source.source, encode_name(path), why))
+        source.error = error
 
     def _has_changed(self, source: TrackedSource, seconds: float) -> bool:
         mtime_ns = self._discovery.mtime_ns(source.directory)
         changed = mtime_ns != source.mtime_ns or seconds >= source.look_anyway_at
         if not changed:
-            source.look_every = min(2 * source.look_every, LONGEST_INTERVAL_SECONDS)
+            self._look_rarer(source)
             source.look_at = seconds + source.look_every
         source.mtime_ns = mtime_ns
         return changed
 
     def _schedule(self, source: TrackedSource, now: float, seconds: float) -> None:
-        if source.finished or now - source.newest < BUSY_SECONDS or source.missing:
+        if source.finished or source.unsettled or source.missing or now - source.newest < BUSY_SECONDS:
             source.look_every = self._poll_interval
         else:
-            source.look_every = min(max(2 * source.look_every, self._poll_interval), LONGEST_INTERVAL_SECONDS)
+            self._look_rarer(source)
         source.look_at = seconds + max(source.look_every, self._poll_interval)
         source.look_anyway_at = seconds + FINISHED_INTERVAL_SECONDS
+
+    def _look_rarer(self, source: TrackedSource) -> None:
+        source.look_every = min(max(2 * source.look_every, self._poll_interval), LONGEST_INTERVAL_SECONDS)

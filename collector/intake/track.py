@@ -7,6 +7,7 @@ far the destination has it, and only a durable commit moves that.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from collector.intake.discover import FileSight, SourceDir
@@ -26,6 +27,12 @@ def short_hash(data: bytes | bytearray | memoryview) -> str:
     return hashlib.sha256(data).hexdigest()[:HASH_DIGITS]
 
 
+def stem_of(name: str) -> str:
+    """What a rotation keeps of a file's name: without its last suffix."""
+    stem, dot, suffix = name.rpartition(".")
+    return stem if dot and not stem.endswith("/") and stem and "/" not in suffix else name
+
+
 class TrackedFile:
     """One content of one path. Compared by identity."""
 
@@ -36,10 +43,12 @@ class TrackedFile:
         "file",
         "gone",
         "grown_at",
+        "has_holes",
         "head_bytes",
         "head_hash",
         "inode",
         "least_read_bytes",
+        "longest",
         "missing",
         "mtime_ns",
         "name",
@@ -47,7 +56,6 @@ class TrackedFile:
         "prefix",
         "read_offset",
         "retry_at",
-        "seen_bytes",
         "size",
         "source",
         "suspect",
@@ -64,8 +72,8 @@ class TrackedFile:
         self.name = name
         self.device = self.inode = 0
         self.size = 0
-        self.seen_bytes = 0
-        """The largest size seen: what is lost if it vanishes."""
+        self.longest = 0
+        """The largest size before the last look."""
         self.mtime_ns: int | None = None
         self.read_offset = self.taken_offset = self.committed_offset = 0
         """`taken_offset` is where the last row ended: before `read_offset` where a hole was skipped."""
@@ -73,6 +81,8 @@ class TrackedFile:
         self.head_hash = self.tail_hash = NOTHING
         self.prefix: _Hash | None = hashlib.sha256()
         """Hash of all data read so far; None after a restart in the middle of the file."""
+        self.has_holes = False
+        """Whether a hole was skipped since the start."""
         self.grown_at = 0.0
         self.suspect = False
         """Whether the reader found other bytes before the offset than it had read."""
@@ -86,9 +96,8 @@ class TrackedFile:
 
     def restore(self, checkpoint: FileCheckpoint) -> None:
         """Continues where the checkpoint says. What stands there is checked before it is read on."""
-        self.read_offset = self.taken_offset = self.committed_offset = self.size = self.seen_bytes = (
-            checkpoint.offset
-        )
+        self.read_offset = self.taken_offset = self.committed_offset = checkpoint.offset
+        self.size = self.longest = checkpoint.offset
         evidence = checkpoint.evidence
         self.device, self.inode = evidence.device, evidence.inode
         self.head_bytes, self.head_hash = evidence.head_bytes, evidence.head_hash
@@ -98,10 +107,15 @@ class TrackedFile:
 
     def sighted(self, sight: FileSight) -> None:
         self.name, self.device, self.inode = sight.name, sight.device, sight.inode
+        self.longest = max(self.longest, self.size)
         self.size, self.mtime_ns = sight.size, sight.mtime_ns
-        self.seen_bytes = max(self.seen_bytes, sight.size)
         self.missing = 0
         self.suspect = False
+
+    @property
+    def seen_bytes(self) -> int:
+        """What is lost if it vanishes."""
+        return max(self.longest, self.size)
 
     @property
     def unread_bytes(self) -> int:
@@ -151,7 +165,9 @@ class TrackedSource:
         "past",
         "skipped",
         "source",
+        "stems",
         "tombstone",
+        "unsettled",
     )
 
     def __init__(self, directory: SourceDir, source: str, origin: Origin, now: float) -> None:
@@ -159,8 +175,11 @@ class TrackedSource:
         self.source = source
         self.origin = origin
         self.files: dict[str, TrackedFile] = {}
+        """By raw name; changed by `put` and `take` only."""
+        self.stems: dict[str, dict[str, TrackedFile]] = {}
+        """The same files by the stem of their name, then by name."""
         self.gone: list[TrackedFile] = []
-        """Unlinked or moved away while open: still read through their descriptors."""
+        """No name led to them at the last look: read through their descriptors, or perhaps named anew."""
         self.past: list[TrackedFile] = []
         """Contents that were truncated or replaced: kept to know their copies by."""
         self.deferred: dict[str, float] = {}
@@ -178,6 +197,8 @@ class TrackedSource:
         self.looked_at = float("-inf")
         self.look_at = self.look_every = self.look_anyway_at = 0.0
         """Schedule, in seconds of a clock that only goes forward."""
+        self.unsettled = False
+        """Whether the next look is to tell what became of a file."""
         self.missing = 0
         self.missing_since = 0.0
         self.mtime_ns: int | None = None
@@ -185,6 +206,28 @@ class TrackedSource:
         """Why the source is taken for finished; None while it is not."""
         self.finished = False
         """Whether its receipt is written, and nothing changed since."""
+
+    def put(self, name: str, tracked: TrackedFile) -> None:
+        """`name` leads to `tracked` now."""
+        self.files[name] = tracked
+        self.stems.setdefault(stem_of(name), {})[name] = tracked
+
+    def take(self, name: str) -> TrackedFile | None:
+        """Removes what `name` leads to, and returns it."""
+        stem = stem_of(name)
+        if name in self.files and len(self.stems[stem]) == 1:
+            del self.stems[stem]
+        elif name in self.files:
+            del self.stems[stem][name]
+        return self.files.pop(name, None)
+
+    def namesakes(self, name: str) -> Iterator[TrackedFile]:
+        """The files after which a rotation may have called another one `name`."""
+        start = name.rfind("/") + 1
+        for end in range(start + 1, len(name) + 1):
+            for original, tracked in self.stems.get(name[:end], {}).items():
+                if original != name:
+                    yield tracked
 
     def next_generation(self, path: str, floor: int) -> int:
         generation = self.generations.get(path, floor)

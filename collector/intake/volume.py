@@ -71,9 +71,12 @@ class Volume:
             descriptor = os.open(parts[-1], FILE, dir_fd=directory)
         finally:
             close(directory)
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.ENXIO, "not a regular file")
+        except OSError:
             close(descriptor)
-            raise OSError(errno.ENXIO, "not a regular file")
+            raise
         return descriptor
 
 

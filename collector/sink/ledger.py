@@ -105,6 +105,21 @@ class Ledger:
                 for unread in ahead:
                     unread.cancel()
 
+    def expect_seen(self, seen: int) -> CommitRecord | None:
+        """The last record below number `seen`, up to which a checkpoint has seen them; None for number 0.
+
+        It is the proof that the checkpoint speaks of this destination. Raises ExportDamaged where it is gone.
+        """
+        if not seen:
+            return None
+        try:
+            return self._record(seen - 1)
+        except ObjectMissing:
+            raise ExportDamaged(
+                f"{self._place(seen - 1)} is not there, but the checkpoint has seen it",
+                hint="if the destination was changed or emptied on purpose, use an empty state folder",
+            ) from None
+
     def take(self, *, seen: int, unfinished: BatchRecord | None = None, epoch: int = 0) -> Taken:
         """Takes the shard over: reads the records from number `seen` on, then opens at the next one.
 
@@ -114,8 +129,8 @@ class Ledger:
         """
         self.epoch = 0
         self._pending = self._unfinished = self._fenced = None
-        if seen:
-            epoch = max(epoch, self._seen_record(seen - 1).epoch)
+        seen_last = self.expect_seen(seen)
+        epoch = max(epoch, seen_last.epoch if seen_last else 0)
         records: list[CommitRecord] = []
         while True:
             records.extend(self.read(seen + len(records)))
@@ -234,16 +249,6 @@ class Ledger:
             raise ExportDamaged(
                 f"{self._place(number)} is missing, though others follow it",
                 hint="restore it: nothing may delete below _joblog/commits/, no lifecycle rule either",
-            ) from None
-
-    def _seen_record(self, number: int) -> CommitRecord:
-        """The last record that the checkpoint has seen: proof that it speaks of this destination."""
-        try:
-            return self._record(number)
-        except ObjectMissing:
-            raise ExportDamaged(
-                f"{self._place(number)} is not there, but the checkpoint has seen it",
-                hint="if the destination was changed or emptied on purpose, use an empty state folder",
             ) from None
 
     def _open_record(self, sequence: int, epoch: int) -> OpenRecord:

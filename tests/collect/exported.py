@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -15,32 +16,43 @@ TOMBSTONE = "tombstone"
 COLUMNS = ["source", "path", "generation", "offset", "message", "eol"]
 
 
-def objects(to: str) -> dict[str, bytes]:
-    """Every object by its key below the prefix; temporary files of the store are none."""
+def objects(to: str, prefix: str = "") -> dict[str, bytes]:
+    """Every object by its key below the destination's prefix."""
     if not to.startswith("s3:"):
-        root = Path(to.removeprefix("file://"))
-        files = [path for path in root.rglob("*") if path.is_file()]
-        keys = {path.relative_to(root).as_posix(): path for path in files}
-        return {key: path.read_bytes() for key, path in keys.items() if not key.startswith("_joblog/tmp/")}
-    url = urlsplit(to)
-    client = boto3.client(
-        "s3", endpoint_url=dict(parse_qsl(url.query))["endpoint_url"], region_name="us-east-1"
-    )
-    bucket, prefix = url.netloc, url.path.strip("/") + "/"
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    names = [found["Key"] for page in pages for found in page.get("Contents", ())]
-    return {
-        name.removeprefix(prefix): client.get_object(Bucket=bucket, Key=name)["Body"].read() for name in names
-    }
+        return {key: Path(folder_of(to), key).read_bytes() for key in keys(to, prefix)}
+    client, bucket, above = bucket_of(to)
+    return {key: client.get_object(Bucket=bucket, Key=above + key)["Body"].read() for key in keys(to, prefix)}
 
 
 def keys(to: str, prefix: str = "") -> list[str]:
-    return sorted(key for key in objects(to) if key.startswith(prefix))
+    """The keys of all objects; temporary files of the store are none."""
+    if not to.startswith("s3:"):
+        root = folder_of(to)
+        found = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
+        return sorted(key for key in found if key.startswith(prefix) and not key.startswith("_joblog/tmp/"))
+    client, bucket, above = bucket_of(to)
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=above + prefix)
+    return [found["Key"].removeprefix(above) for page in pages for found in page.get("Contents", ())]
+
+
+def folder_of(to: str) -> Path:
+    return Path(to.removeprefix("file://"))
+
+
+@cache
+def client_of(endpoint: str):
+    return boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
+
+
+def bucket_of(to: str):
+    """The client, the bucket, and what all keys start with."""
+    url = urlsplit(to)
+    return client_of(dict(parse_qsl(url.query))["endpoint_url"]), url.netloc, url.path.strip("/") + "/"
 
 
 def rows(to: str) -> list[dict[str, object]]:
     """The rows of all Parquet objects."""
-    bodies = [body for key, body in sorted(objects(to).items()) if key.endswith(".parquet")]
+    bodies = [body for key, body in sorted(objects(to, "data/").items())]
     tables = [pq.ParquetFile(io.BytesIO(body)).read(columns=COLUMNS) for body in bodies]
     return pa.concat_tables([plain(table) for table in tables]).to_pylist() if tables else []
 

@@ -92,6 +92,7 @@ class Proxy:
 
     def __init__(self, upstream: str) -> None:
         self._traps: list[Trap] = []
+        self._refused: set[str] = set()
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler(upstream))
         self._server.daemon_threads = True
@@ -105,6 +106,10 @@ class Proxy:
             self._traps.append(trap)
         return trap
 
+    def refuse(self, method: str) -> None:
+        """Breaks the connection of every such request from now on."""
+        self._refused.add(method)
+
     def close(self) -> None:
         self._server.shutdown()
         self._thread.join()
@@ -112,6 +117,8 @@ class Proxy:
 
     def answer(self, request: Request) -> Answer | None:
         """What the store says; None where the connection is to break."""
+        if request.method in self._refused:
+            return None
         trap = self._take(request)
         if trap is None:
             return request.forward()

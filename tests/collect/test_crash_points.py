@@ -40,7 +40,7 @@ def crash_between_record_and_object(site: Site, start: Start) -> str:
         failing = collector.wait_for("destination_failing")
         assert "/data" in failing["error"]
         collector.kill()
-        last = sorted(set(keys(site.to, "_joblog/commits/")) - before)[-1]
+        last = max(set(keys(site.to, "_joblog/commits/")) - before)
     number = Path(last).stem
     assert f"default-000-{number}" not in "".join(keys(site.to, "data/"))
     return number

@@ -9,9 +9,10 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
-from collector_process import Collector, Site, Writer, joblog, verify
+from collector_process import Collector, Site, Writer, joblog, verify, wait_until
 from exported import assert_exactly_once, keys
 
 SOAK_KILLS = int(os.environ.get("JOBLOG_TEST_KILLS", "50"))
@@ -30,19 +31,25 @@ class Figures:
 
 
 def kill_and_start(site: Site, start: Start, kills: int, draw: random.Random) -> Figures:
-    """Starts a collector and kills it, again and again.
+    """Starts a collector and kills it, again and again; now and then it is one of another machine, with a
+    state folder of its own.
 
     Some die at any time from their first instruction on, some right after a line of their log (each
-    stands beside a step of the protocol), some on their way from one commit to the next.
+    stands beside a step of the protocol), some when a record has just appeared, some between commits.
     """
     figures = Figures(kills)
+    elsewhere = site.with_state(site.state.with_name("elsewhere"))
     for _ in range(kills):
-        collector = start(site)
+        before = records(site)
+        collector = start(elsewhere if draw.random() < 0.25 else site)
         when = draw.random()
         if when < 0.2:
             time.sleep(draw.uniform(0.0, 1.2))
-        elif when < 0.5:
+        elif when < 0.4:
             collector.wait_for_lines(draw.randint(1, 6), within=5)
+        elif when < 0.7:
+            expected = before + draw.randint(2, 4)
+            wait_until(f"{expected} records", lambda: records(site) >= expected)  # noqa: B023 - asked at once
         else:
             collector.wait_for("batch_committed", draw.randint(1, 2))
             time.sleep(draw.uniform(0.0, 0.2))
@@ -51,6 +58,13 @@ def kill_and_start(site: Site, start: Start, kills: int, draw: random.Random) ->
         figures.committed += bool(collector.named("batch_committed"))
         figures.completed += len(collector.named("object_completed"))
     return figures
+
+
+def records(site: Site) -> int:
+    """How many commit records there are. Asks the destination as directly as it can: what comes next is soon."""
+    if site.to.startswith("s3:"):
+        return len(keys(site.to, "_joblog/commits/"))
+    return len(list(Path(site.to, "_joblog/commits/default/000").glob("*.json")))
 
 
 def assert_whole(site: Site) -> int:

@@ -1,4 +1,4 @@
-"""Two collectors for one volume name: one works, the other ends with exit code 4, and no line is there twice."""
+"""Two collectors for one volume name: one works, the other ends with exit code 4, no line is there twice."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def columns(pieces: list[tuple[bytes, bytes]]):
 @example([(b"\xe2", b""), (b"\x82\xac", b"\n")])
 @example([(b"\xe2\x82", b"\n"), (b"", b"\n")])
 def test_messages_are_what_python_decodes(pieces):
-    """Each row is decoded alone, as `bytes.decode("utf-8", "replace")` does; `raw` is where that changed it."""
+    """Each row alone, as `bytes.decode("utf-8", "replace")` has it; `raw` is where that changed it."""
     values = [row for row, _ in pieces]
     expected = [row.decode("utf-8", "replace") for row in values]
     exact = [None if text.encode() == row else row for text, row in zip(expected, values, strict=True)]

@@ -1,0 +1,56 @@
+"""Which names of a look hold a file that was known under another name: by inode, and by content.
+
+The inode number suggests and the content decides, so a remount, which changes device numbers, makes no
+file another one. A content that no name led to at the last look may come back under a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from collector.intake.discover import FileSight
+from collector.intake.identify import Verdict
+from collector.intake.track import TrackedFile, TrackedSource
+
+Judge = Callable[[TrackedFile, FileSight], Verdict | None]
+"""What a sight is to a known file; None where that cannot be told now."""
+
+KNOWN_AGAIN = (Verdict.RENAMED, Verdict.SAME, Verdict.GROWN)
+
+
+def sort_out(
+    source: TrackedSource, strangers: Iterable[FileSight], placed: set[TrackedFile], judge: Judge
+) -> tuple[list[tuple[TrackedFile, FileSight]], list[FileSight]]:
+    """The known files that have another name now, each with its sight, and the strangers that remain.
+
+    `placed` are the files whose name this look confirmed; found ones are added. A further link to one of
+    them is in neither list.
+    """
+    renamed: list[tuple[TrackedFile, FileSight]] = []
+    others: list[FileSight] = []
+    by_inode, by_number = _index(source)
+    for sight in strangers:
+        known = by_inode.get((sight.device, sight.inode))
+        if known in placed:
+            continue
+        known = known or by_number.get(sight.inode)
+        if known is None or known in placed or source.files.get(sight.name) is known:
+            others.append(sight)
+            continue
+        verdict = judge(known, sight)
+        if verdict in KNOWN_AGAIN:
+            renamed.append((known, sight))
+        elif verdict is not None:
+            others.append(sight)
+            continue
+        placed.add(known)
+    # Names that hold another content first: what they held may turn up under the other ones.
+    others.sort(key=lambda sight: sight.name not in source.files)
+    return renamed, others
+
+
+def _index(source: TrackedSource) -> tuple[dict[tuple[int, int], TrackedFile], dict[int, TrackedFile]]:
+    nameless = [past for past in source.past if past.read_offset and not past.gone]
+    candidates = [*nameless, *source.gone, *source.files.values()]
+    by_inode = {(known.device, known.inode): known for known in candidates}
+    return by_inode, {known.inode: known for known in candidates}
