@@ -1,29 +1,30 @@
-"""All sources and files of a shard: takes what a scan saw, decides what each file is, and keeps the queue of
-those that have something to read. Decides with `identify`; reads evidence only where that asks for it.
+"""Takes in what a scan saw, decides what each file is, and queues those that have something to read.
+
+Decides with `identify`; reads evidence only where that asks for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-
-from collector.events import BytesLost, Emit, FileRenamed, FileReplaced, SourceFound
+from collector.events import BytesLost, Emit, FileRenamed, FileReplaced
 from collector.intake.content import is_there, same_content
 from collector.intake.copies import content_of, may_be_copy
-from collector.intake.discover import FileSight, Look, SourceDir
+from collector.intake.discover import FileSight, Look
 from collector.intake.identify import Verdict, identify
 from collector.intake.layout import Layout
 from collector.intake.names import encode_name
-from collector.intake.queue import Queue
+from collector.intake.register import Register
 from collector.intake.renames import sort_out
 from collector.intake.track import TrackedFile, TrackedSource
 from collector.intake.volume import Volume
-from collector.model import FileCheckpoint, FileId, Loss, LossReason
+from collector.model import FileId, Loss, LossReason
 
 MOST_PAST = 16
 """Past contents of a source by which copies of them are known."""
 
 
-class Catalog:
+class Catalog(Register):
+    """The register, kept by what is seen: each look at a source goes through `observe` or `vanished`."""
+
     def __init__(
         self,
         volume: Volume,
@@ -35,69 +36,9 @@ class Catalog:
         emit: Emit,
     ) -> None:
         """`settle_seconds`: how long a likely copy in progress waits for its original's truncation."""
+        super().__init__(name, layout, partial_after_seconds=partial_after_seconds, emit=emit)
         self._volume = volume
-        self._name = name
-        self._layout = layout
         self._settle_seconds = settle_seconds
-        self._emit = emit
-        self.sources: dict[str, TrackedSource] = {}
-        self.by_id: dict[FileId, TrackedFile] = {}
-        self.queue = Queue(partial_after_seconds=partial_after_seconds)
-        self.losses: list[Loss] = []
-        """Losses found and not yet recorded anywhere; whoever records them takes them out."""
-        self.urgent: dict[TrackedSource, None] = {}
-        """Sources to be looked at as soon as may be."""
-        self._under: dict[str, list[TrackedSource]] = {}
-        self.floors: dict[str, int] = {}
-        """Where generations start, for sources whose name was used before."""
-
-    # --- sources
-
-    def source(self, directory: SourceDir, now: float) -> TrackedSource:
-        """The source of this directory; new ones are taken in."""
-        name = directory.source
-        known = self.sources.get(name)
-        if known is not None:
-            return known
-        tracked = self.sources[name] = TrackedSource(
-            directory, name, self._layout.origin(directory.parts), now
-        )
-        self._under.setdefault(directory.parts[0] if directory.parts else "", []).append(tracked)
-        self._emit(SourceFound(volume=self._name, source=name, matched=tracked.origin.matched))
-        return tracked
-
-    def restore(
-        self, source: TrackedSource, files: Iterable[FileCheckpoint], raw_name: Callable[[str], str]
-    ) -> None:
-        """Takes in what a checkpoint knows of a source. Names are encoded there and raw here."""
-        for checkpoint in files:
-            file = checkpoint.file
-            tracked = self._track(source, file, raw_name(checkpoint.name))
-            tracked.restore(checkpoint)
-            source.generations[file.path] = max(source.generations.get(file.path, 0), file.generation + 1)
-            if (newer := source.files.get(tracked.name)) and newer.file.generation > file.generation:
-                source.past.append(tracked)
-                continue
-            if newer:
-                source.past.append(newer)
-            source.put(tracked.name, tracked)
-
-    def forget(self, source: TrackedSource) -> None:
-        """The source is gone from the volume and done with."""
-        del self.sources[source.source]
-        self.urgent.pop(source, None)
-        parts = source.directory.parts
-        self._under[parts[0] if parts else ""].remove(source)
-        for tracked in (*source.files.values(), *source.gone, *source.past):
-            self.queue.drop(tracked)
-            self.by_id.pop(tracked.file, None)
-
-    def under(self, name: str) -> list[TrackedSource]:
-        """The sources in, or of, the directory `name` directly below the volume."""
-        return self._under.get(name, [])
-
-    def files(self) -> int:
-        return len(self.by_id)
 
     # --- one look at a source
 
@@ -131,6 +72,7 @@ class Catalog:
         source.missing += 1
         source.missing_since = source.missing_since or now
         if source.missing > 1:
+            source.deferred.clear()
             for tracked in source.files.values():
                 self._out_of_reach(tracked)
         self._settle(source)
@@ -267,11 +209,6 @@ class Catalog:
 
     # --- what a content becomes
 
-    def _track(self, source: TrackedSource, file: FileId, name: str) -> TrackedFile:
-        origin = self._layout.file_origin(source.origin, tuple(name.split("/")))
-        tracked = self.by_id[file] = TrackedFile(source, file, origin, name)
-        return tracked
-
     def _new(self, source: TrackedSource, sight: FileSight, now: float, *, why: str) -> TrackedFile:
         path = encode_name(sight.name)
         generation = source.next_generation(path, self.floors.get(source.source, 0))
@@ -311,8 +248,8 @@ class Catalog:
         up under another name: a rename during the listing can hide a file.
         """
         tracked.gone = True
+        tracked.missing = 0
         tracked.source.gone.append(tracked)
-        tracked.source.deferred.pop(tracked.name, None)
         if tracked.descriptor >= 0:
             self.queue.keep(tracked)
         else:
@@ -369,7 +306,7 @@ class Catalog:
                 self._lose(tracked, "truncated")
         if len(source.past) > MOST_PAST:
             self._forget_past(source)
-        source.unsettled = bool(source.deferred or source.gone) or any(
+        source.unsettled = bool(source.deferred or source.gone or source.missing == 1) or any(
             tracked.seen_bytes > tracked.read_offset
             for tracked in (*source.past, *source.files.values())
             if tracked.missing
@@ -403,34 +340,8 @@ class Catalog:
             for tracked in source.files.values()
         )
 
-    def is_stuck(self, source: TrackedSource) -> bool:
-        """Whether its directory, or one of its files, cannot be read."""
-        return bool(source.error) or any(
-            tracked.retry_at and tracked.unread_bytes for tracked in source.files.values()
-        )
-
-    def has_deferred(self) -> bool:
-        """Whether a file waits because it may be a copy in progress."""
-        return any(source.deferred for source in self.sources.values())
-
-    def has_unsettled(self) -> bool:
-        """Whether only further looks can tell what became of some file."""
-        return any(source.unsettled for source in self.sources.values())
-
-    def has_failures(self) -> bool:
-        return any(self.is_stuck(source) for source in self.sources.values())
-
     def is_committed(self, source: TrackedSource) -> bool:
         return all(
             tracked.committed_offset >= tracked.taken_offset
             for tracked in (*source.files.values(), *source.past)
         )
-
-    def committed(self, source: str, path: str, generation: int, offset: int) -> None:
-        """The destination has the file up to `offset`: only this moves the committed position."""
-        tracked = self.by_id.get(FileId(source, path, generation))
-        if tracked is not None:
-            tracked.committed_offset = max(tracked.committed_offset, offset)
-
-    def __iter__(self) -> Iterator[TrackedSource]:
-        return iter(list(self.sources.values()))

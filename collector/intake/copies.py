@@ -13,18 +13,13 @@ from collector.intake.track import TrackedFile, TrackedSource, stem_of
 from collector.intake.volume import Volume
 
 RECENT_LOOKS = 2
-"""Sizes are seen one after the other: a copy may look unfinished though its original was cut already."""
+"""A copy is there before its original is cut. Later files may begin alike by chance."""
 
 
 def content_of(volume: Volume, source: TrackedSource, sight: FileSight) -> TrackedFile | None:
     """The content without a name that the file `sight` goes on with, if any. Raises OSError."""
     for content in _nameless(source):
-        if (
-            content.read_offset
-            and sight.size >= content.read_offset
-            and _is_named_after(sight.name, content.name)
-            and same_prefix(volume, content, sight.name)
-        ):
+        if _is_named_after(sight.name, content.name) and _is_copy_of(volume, content, sight):
             return content
     return None
 
@@ -36,13 +31,20 @@ def may_be_copy(volume: Volume, source: TrackedSource, tracked: TrackedFile, sig
         for original in source.namesakes(sight.name)
     ):
         return True
+    # Sizes are seen one after the other: a copy may look unfinished though its original was cut already.
     return any(
-        content.missing <= RECENT_LOOKS
-        and sight.size < content.read_offset
+        sight.size < content.read_offset
         and _is_named_after(sight.name, content.name)
         and starts_alike(volume, content, sight.name, sight.size)
         for content in _nameless(source)
     )
+
+
+def _is_copy_of(volume: Volume, content: TrackedFile, sight: FileSight) -> bool:
+    if content.read_offset:
+        return sight.size >= content.read_offset and same_prefix(volume, content, sight.name)
+    # Nothing of it was read, so nothing can be missed or doubled: name, time and size must do.
+    return len(content.name) < len(sight.name) and 0 < content.seen_bytes <= sight.size
 
 
 def _is_copied(volume: Volume, original: TrackedFile, sight: FileSight) -> bool:
@@ -58,8 +60,9 @@ def _is_copied(volume: Volume, original: TrackedFile, sight: FileSight) -> bool:
 
 
 def _nameless(source: TrackedSource) -> list[TrackedFile]:
-    """Contents that no name leads to, as far as the last look could tell."""
-    return [*(content for content in source.past if not content.gone), *source.gone]
+    """Contents that no name leads to any more, since the last looks."""
+    contents = [*(content for content in source.past if not content.gone), *source.gone]
+    return [content for content in contents if content.missing <= RECENT_LOOKS]
 
 
 def _is_named_after(name: str, original: str) -> bool:

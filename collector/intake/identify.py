@@ -62,7 +62,7 @@ def identify(known: Known | None, sight: Sight, same_content: Callable[[], bool]
         return _in_place(known, sight, same_content)
     if sight.size < known.read_offset:
         return Verdict.REPLACED
-    # Before a byte was read there is no content to compare: then the inode must do, and that it did not shrink.
+    # Before a byte was read there is no content to compare: the inode must do, and that it is no shorter.
     is_unread_one = known.inode == sight.inode and sight.size >= known.size
     if not (same_content() if known.read_offset else is_unread_one):
         return Verdict.REPLACED

@@ -36,7 +36,8 @@ class Queue:
         self.partial[tracked] = None
 
     def drop(self, tracked: TrackedFile) -> None:
-        """Nothing more is to be read."""
+        """Nothing more is to be read, unless it is asked for again."""
+        tracked.waits_at = -1
         self.ready.pop(tracked, None)
         self.partial.pop(tracked, None)
         self.close(tracked)

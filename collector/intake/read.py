@@ -185,46 +185,39 @@ class Reader:
             oldest = next((known for known in self._open if not known.gone), next(iter(self._open)))
             self.release(oldest)
         descriptor = self._volume.open_file((*tracked.source.directory.parts, *tracked.name.split("/")))
-        status = os.fstat(descriptor)
-        if (status.st_dev, status.st_ino) != (tracked.device, tracked.inode):
-            close(descriptor)
-            return False
         tracked.descriptor = descriptor
         self._open[tracked] = None
-        return True
+        status = os.fstat(descriptor)
+        if (status.st_dev, status.st_ino) == (tracked.device, tracked.inode):
+            return True
+        self.release(tracked)
+        return False
 
     def _fill_from(
         self, catalog: Catalog, tracked: TrackedFile, at: int, space: int, now: float
     ) -> Read | None:
         status = os.fstat(tracked.descriptor)
-        size, start = status.st_size, tracked.read_offset
+        start = tracked.read_offset
+        is_growing = status.st_size > tracked.size
+        size = self._grown(tracked, status.st_size, now)
         if tracked.gone and size <= start and self._is_out_of_reach(tracked, now):
             catalog.reach_ended(tracked)
             return None
         if size < start:
             catalog.urgent[tracked.source] = None
             return None
-        is_growing = size > tracked.size
-        if is_growing and not self._follow:
-            size = tracked.size
-        elif size != tracked.size:
-            tracked.size, tracked.grown_at = size, now
-            tracked.source.newest = max(tracked.source.newest, now)
-        tail = bytearray(tracked.tail_bytes)
         stop = size
         if status.st_blocks * BLOCK_BYTES < size:
             start, stop = _data(tracked.descriptor, start, size)
             if start != tracked.read_offset:
                 self._skip_hole(catalog, tracked, start)
                 return None
+        tail = bytearray(tracked.tail_bytes)
         wanted = min(space, stop - start)
         into: list[bytearray | memoryview] = [tail, self._view[at : at + wanted]]
         got = os.preadv(tracked.descriptor, into, start - len(tail)) - len(tail)
         if got < 0 or short_hash(tail) != tracked.tail_hash:
-            tracked.suspect = True
-            catalog.urgent[tracked.source] = None
-            if tracked.gone:
-                catalog.reach_ended(tracked)
+            self._suspect(catalog, tracked)
             return None
         if got < wanted:
             catalog.urgent[tracked.source] = None
@@ -237,12 +230,34 @@ class Reader:
         head = self._head(tracked, start, at, got)
         return Read(tracked, at, start, got, at_stop and stop == size, final, may_end, head, bytes(tail))
 
+    def _grown(self, tracked: TrackedFile, size: int, now: float) -> int:
+        """How far the file is to be read, now that it has `size` bytes."""
+        if size > tracked.size and not self._follow:
+            return tracked.size
+        if size != tracked.size and size >= tracked.read_offset:
+            if size < tracked.size:
+                tracked.longest = max(tracked.longest, tracked.size)
+            tracked.size, tracked.grown_at = size, now
+            tracked.source.newest = max(tracked.source.newest, now)
+        return size
+
+    def _suspect(self, catalog: Catalog, tracked: TrackedFile) -> None:
+        """Other bytes stand before the offset than were read: the next look decides what the file is."""
+        tracked.suspect = True
+        catalog.urgent[tracked.source] = None
+        if tracked.gone:
+            catalog.reach_ended(tracked)
+
     def _is_out_of_reach(self, tracked: TrackedFile, now: float) -> bool:
         """Whether a file without a name, all read, is to be let go: not before a second look missed it."""
         return tracked.missing > 1 and now - tracked.grown_at > REACH_SECONDS
 
     def _skip_hole(self, catalog: Catalog, tracked: TrackedFile, start: int) -> None:
         """Moves over a hole: it is no line, and no loss. Evidence then starts anew behind it."""
+        tail = os.pread(tracked.descriptor, tracked.tail_bytes, tracked.read_offset - tracked.tail_bytes)
+        if short_hash(tail) != tracked.tail_hash:
+            self._suspect(catalog, tracked)
+            return
         tracked.read_offset = start
         tracked.has_holes = True
         tracked.tail_bytes = min(TAIL_BYTES, start)

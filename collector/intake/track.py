@@ -214,6 +214,7 @@ class TrackedSource:
 
     def take(self, name: str) -> TrackedFile | None:
         """Removes what `name` leads to, and returns it."""
+        self.deferred.pop(name, None)
         stem = stem_of(name)
         if name in self.files and len(self.stems[stem]) == 1:
             del self.stems[stem]

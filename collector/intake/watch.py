@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -90,6 +91,7 @@ class Watch:
         self._root = os.fsencode(os.path.realpath(path))
         self._wake = wake
         self._hints: set[str] = set()
+        self._lock = threading.Lock()
         self._observer: BaseObserver | None = None
         handler = FileSystemEventHandler()
         handler.on_any_event = self._on_event  # type: ignore[method-assign]
@@ -110,7 +112,8 @@ class Watch:
 
     def take_hints(self) -> set[str]:
         """Names directly below the volume under which something happened since the last call."""
-        hints, self._hints = self._hints, set()
+        with self._lock:
+            hints, self._hints = self._hints, set()
         return hints
 
     def close(self) -> None:
@@ -122,5 +125,6 @@ class Watch:
         for path in (event.src_path, event.dest_path):
             name = os.fsencode(path)[len(self._root) + 1 :].split(b"/", 1)[0]
             if name:
-                self._hints.add(os.fsdecode(name))
+                with self._lock:
+                    self._hints.add(os.fsdecode(name))
         self._wake()

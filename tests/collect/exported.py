@@ -41,7 +41,7 @@ def folder_of(to: str) -> Path:
 
 @cache
 def client_of(endpoint: str):
-    return boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
+    return boto3.session.Session().client("s3", endpoint_url=endpoint, region_name="us-east-1")
 
 
 def bucket_of(to: str):

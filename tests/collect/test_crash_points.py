@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from collector_process import Collector, Ended, Site, joblog
+from collector_process import AS_ANYBODY, Collector, Ended, Site, joblog
 from exported import assert_exactly_once, keys, rows
 
 Start = Callable[..., Collector]
@@ -159,6 +160,71 @@ def test_what_is_left_of_a_batch_gets_its_object(local_site: Site, start: Start)
     assert_nothing_new(site)
 
 
+@pytest.mark.parametrize("rest", ["stays", "goes"])
+def test_a_crash_between_void_record_and_object(local_site: Site, start: Start, rest: str) -> None:
+    """One of two files is gone, which a void record says; then the next collector dies too, before it put
+    what is left. The one after it declares nothing twice: it completes the rest, or voids that as well.
+    """
+    site = local_site
+    (site.source() / "gone.log").write_text(LINES)
+    (site.source() / "rest.log").write_text(MORE + MORE)
+    number = crash_between_record_and_object(site, start)
+    (site.source() / "gone.log").unlink()
+    with no_objects(site):
+        collector = start(site)
+        collector.wait_for("record_voided")
+        collector.wait_for("destination_failing")
+        collector.kill()
+    if rest == "goes":
+        (site.source() / "rest.log").unlink()
+    once = site.once()
+    assert completed(once, number) == (rest == "stays")
+    assert once.code == (0 if rest == "stays" else 1)
+    assert [event["path"] for event in once.named("bytes_lost")] == ["rest.log"] * (rest == "goes")
+    assert assert_exactly_once(site.volume, site.to) == 2000 * (rest == "stays")
+    lost = len(LINES) + len(MORE + MORE) * (rest == "goes")
+    assert f"{lost} lost bytes" in verified(site)
+    assert_nothing_new(site)
+
+
+def test_what_cannot_be_read_just_now_is_not_void(local_site: Site, start: Start) -> None:
+    """A file that the next start may not read is there all the same: nothing is declared lost. It says which
+    file it needs, and the start after that completes the object.
+    """
+    site = local_site
+    log = site.source() / "app.log"
+    log.write_text(LINES)
+    number = crash_between_record_and_object(site, start)
+    log.chmod(0)
+    refused = joblog(*site.arguments("--once"), prefix=AS_ANYBODY)
+    log.chmod(0o644)
+    assert refused.code == 2, refused.stderr
+    assert len(refused.errors) == 1
+    assert "app.log" in refused.errors[0]
+    assert completed(site.once(), number)
+    assert assert_exactly_once(site.volume, site.to) == 1000
+    assert "0 lost bytes" in verified(site)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_what_is_not_mounted_just_now_is_not_void(local_site: Site, start: Start) -> None:
+    """A volume that is empty since it is not mounted: nothing is declared lost, and the next start with the
+    volume completes the object.
+    """
+    site = local_site
+    (site.source() / "app.log").write_text(LINES)
+    number = crash_between_record_and_object(site, start)
+    script = f'mount -t tmpfs none {site.volume} && exec "$@"'
+    apart = ("unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh")
+    refused = joblog(*site.arguments("--once"), prefix=apart)
+    assert refused.code == 2, refused.stderr
+    assert len(refused.errors) == 1
+    assert str(site.volume) in refused.errors[0]
+    assert completed(site.once(), number)
+    assert assert_exactly_once(site.volume, site.to) == 1000
+    assert "0 lost bytes" in verified(site)
+
+
 def test_a_crash_before_the_checkpoint_repeats_nothing(local_site: Site) -> None:
     """A checkpoint that is older than the destination, as after a crash between commit and checkpoint:
     the records that it has not seen are read, and their lines are not collected again.
@@ -275,4 +341,31 @@ def test_rebuild_of_a_damaged_checkpoint(local_site: Site) -> None:
     assert str(checkpoint) in refused.errors[0]
     rebuilt = joblog("checkpoints", "rebuild", "default", "--to", site.to, "--state", str(site.state))
     assert rebuilt.code == 0, rebuilt.stderr
+    assert_nothing_new(site)
+
+
+@pytest.mark.soak
+def test_a_rebuild_from_a_snapshot(local_site: Site, start: Start, write) -> None:
+    """After some hundred records a snapshot of the checkpoint stands in the destination. Without a state
+    folder the next start goes on from there: it reads only the records after it, and repeats nothing.
+    """
+    site = local_site.having("--batch-max-age", "10ms")
+    writer = write(site.volume, lines_per_second=4000)
+    collector = start(site)
+    collector.wait_for("batch_committed", 520, within=120)
+    collector.kill()
+    assert len(keys(site.to, "_joblog/snapshots/")) == 1
+    writer.stop()
+    shutil.rmtree(site.state)
+    for key in keys(site.to, "_joblog/commits/")[:500]:
+        Path(site.to, key).rename(site.volume.with_name(Path(key).name))
+    once = site.once()
+    assert once.code == 0, once.stderr
+    assert len(once.named("checkpoint_rebuilt")) == 1
+    for key in keys(site.to, "_joblog/commits/"):
+        assert int(Path(key).stem) >= 500
+    for moved in site.volume.parent.glob("0*.json"):
+        moved.rename(Path(site.to, "_joblog/commits/default/000", moved.name))
+    assert assert_exactly_once(site.volume, site.to)
+    verified(site)
     assert_nothing_new(site)

@@ -31,11 +31,7 @@ GRACE_SECONDS = 30
 def receipts(site: Site) -> dict[str, dict[str, Any]]:
     """By key below the folder of receipts."""
     folder = "_joblog/receipts/"
-    return {
-        key.removeprefix(folder): json.loads(body)
-        for key, body in objects(site.to).items()
-        if key.startswith(folder)
-    }
+    return {key.removeprefix(folder): json.loads(body) for key, body in objects(site.to, folder).items()}
 
 
 def receipt(site: Site, source: Path, revision: int = 1) -> dict[str, Any]:

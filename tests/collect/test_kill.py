@@ -61,7 +61,7 @@ def kill_and_start(site: Site, start: Start, kills: int, draw: random.Random) ->
 
 
 def records(site: Site) -> int:
-    """How many commit records there are. Asks the destination as directly as it can: what comes next is soon."""
+    """How many commit records there are: asked as directly as can be, since their objects follow soon."""
     if site.to.startswith("s3:"):
         return len(keys(site.to, "_joblog/commits/"))
     return len(list(Path(site.to, "_joblog/commits/default/000").glob("*.json")))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
@@ -256,4 +255,4 @@ def replace_by(path: Path, data: bytes) -> None:
     """Puts another file under the name at once, as editors and careful writers do."""
     beside = path.with_name(f".{path.name}.new")
     beside.write_bytes(data)
-    os.replace(beside, path)
+    beside.replace(path)

@@ -424,6 +424,25 @@ def test_a_sparse_file_and_its_copy(story: Story):
     assert once(data) == once(numbered(0, 420))
 
 
+def test_a_hole_in_front_of_other_bytes_is_no_hole_of_the_old_content(story: Story):
+    """A writer that keeps its position writes far beyond what was read, behind a copytruncate: that is
+    another content, not a hole in the one before.
+    """
+    log, to = story.pod / "app.log", story.pod / "app.log.1"
+    with log.open("wb", buffering=0) as file:
+        file.write(numbered(0, 10))
+        story.turn()
+        file.write(numbered(10, 100_000))
+        copy_in_place(log, to)
+        os.truncate(log, 0)
+        file.write(numbered(200_000, 5))
+        story.turns(20)
+    data = b"".join(story.text.values()).replace(b"\0", b"")
+    assert once(data) == once(numbered(0, 100_010), numbered(200_000, 5))
+    assert set(story.text) == {("app.log", 0), ("app.log", 1)}
+    assert story.lost == []
+
+
 def test_files_with_the_same_start_are_no_copies(story: Story):
     """Two files with the same first 10 KiB, and names like those of a rotation, are both collected."""
     banner = numbered(0, 1000, "banner")
@@ -446,6 +465,85 @@ def test_a_smaller_file_with_the_same_start_that_keeps_growing(story: Story):
         append(worker, numbered(step, 1, "b"))
         story.turn()
     assert story.text["app-worker.log", 0] == banner + numbered(0, 5, "b")
+
+
+def test_a_later_file_that_begins_like_a_content_of_old(story: Story):
+    """A new file whose first line is all that an old, truncated content held is no copy of that: its copy
+    would have been there before.
+    """
+    (story.pod / "app.log").write_bytes(b"start\n")
+    story.turn()
+    truncate(story.pod / "app.log", b"other\n")
+    story.turns(15)
+    (story.pod / "app-2.log").write_bytes(b"start\nand more\n")
+    story.turns(15)
+    assert story.text["app-2.log", 0] == b"start\nand more\n"
+
+
+def test_half_a_line_that_was_waiting_when_its_file_was_cut(begin):
+    """The rest that was no whole line yet is taken from the copy, once it has waited."""
+    story = begin(partial_after_seconds=30)
+    log, to = story.pod / "app.log", story.pod / "app.log.1"
+    log.write_bytes(numbered(0, 10) + b"hal")
+    story.turns(2)
+    copy_in_place(log, to)
+    truncate(log)
+    story.turns(5)
+    assert story.text == {("app.log", 0): numbered(0, 10)}
+    story.turns(4, seconds=10)
+    assert story.text == {("app.log", 0): numbered(0, 10) + b"hal"}
+    assert story.lost == []
+
+
+def test_half_a_line_that_was_waiting_when_its_file_was_hidden(begin):
+    """The same for a file that a look missed because it was just being renamed."""
+    story = begin(partial_after_seconds=30, open_files=1)
+    log, first = story.pod / "app.log", story.pod / "app.log.1"
+    log.write_bytes(numbered(0, 10) + b"hal")
+    story.turn()
+    (story.pod / "other").write_bytes(b"x\n")
+    story.turn()
+    assert story.reader.open_files == 1
+    log.rename(first)
+    log.write_bytes(numbered(20, 1))
+    hidden = tuple(sight for sight in story.glance().files if sight.name != "app.log.1")
+    story.observe(Look(hidden, tombstone=False, skipped=()))
+    story.turns(2)
+    assert story.lost == []
+    story.turns(5, seconds=10)
+    assert story.text["app.log", 0] == numbered(0, 10) + b"hal"
+    assert story.lines == once(numbered(0, 10), b"hal", numbered(20, 1), b"x\n")
+
+
+def test_a_copy_that_is_renamed_while_it_waits(story: Story):
+    """A copy that the next rotation moves on is still that copy, and nothing waits for its old name."""
+    log, first, second = (story.pod / name for name in ("app.log", "app.log.1", "app.log.2"))
+    log.write_bytes(numbered(0, 100))
+    story.turn()
+    copy_in_place(log, first)
+    story.turn()
+    assert story.catalog.has_deferred()
+    first.rename(second)
+    story.turn()
+    truncate(log, numbered(100, 5))
+    story.turns(20)
+    assert story.text == {("app.log", 0): numbered(0, 100), ("app.log", 1): numbered(100, 5)}
+    assert not story.catalog.has_deferred()
+    assert not story.catalog.has_unsettled()
+
+
+def test_copied_and_deleted(story: Story):
+    """Rotation by copy and removal: the copy goes on as the content, whose name is gone."""
+    log, to = story.pod / "app.log", story.pod / "app.log.1"
+    log.write_bytes(numbered(0, 100))
+    story.turn()
+    append(log, numbered(100, 5))
+    copy_in_place(log, to)
+    story.look()
+    log.unlink()
+    story.turns(20)
+    assert story.lines == once(numbered(0, 105))
+    assert story.lost == []
 
 
 # --- truncation and replacement
@@ -492,7 +590,8 @@ def test_truncated_before_anything_was_read(story: Story):
     assert story.lost == [("app.log", 0, 0, size, "truncated")]
 
 
-def test_cut_short_behind_what_was_read(story: Story):
+@pytest.mark.parametrize("read_first", [False, True])
+def test_cut_short_behind_what_was_read(story: Story, read_first: bool):
     """Only unread bytes were cut off: what was read is not read again, and what is gone is counted."""
     log = story.pod / "app.log"
     log.write_bytes(numbered(0, 10))
@@ -501,6 +600,8 @@ def test_cut_short_behind_what_was_read(story: Story):
     append(log, numbered(10, 10))
     story.look()
     os.truncate(log, size)
+    if read_first:
+        story.read()
     story.turns(5)
     (source,) = story.catalog
     assert story.catalog.is_drained(source)

@@ -1,0 +1,106 @@
+"""All sources and files of a shard that are known: from its checkpoint, and from the looks so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from collector.events import Emit, SourceFound
+from collector.intake.discover import SourceDir
+from collector.intake.layout import Layout
+from collector.intake.queue import Queue
+from collector.intake.track import TrackedFile, TrackedSource
+from collector.model import FileCheckpoint, FileId, Loss
+
+
+class Register:
+    def __init__(self, name: str, layout: Layout, *, partial_after_seconds: float, emit: Emit) -> None:
+        self._name = name
+        self._layout = layout
+        self._emit = emit
+        self.sources: dict[str, TrackedSource] = {}
+        self.by_id: dict[FileId, TrackedFile] = {}
+        self.queue = Queue(partial_after_seconds=partial_after_seconds)
+        self.losses: list[Loss] = []
+        """Losses found and not yet recorded anywhere; whoever records them takes them out."""
+        self.urgent: dict[TrackedSource, None] = {}
+        """Sources to be looked at as soon as may be."""
+        self._under: dict[str, list[TrackedSource]] = {}
+        self.floors: dict[str, int] = {}
+        """Where generations start, for sources whose name was used before."""
+
+    def source(self, directory: SourceDir, now: float) -> TrackedSource:
+        """The source of this directory; new ones are taken in."""
+        name = directory.source
+        known = self.sources.get(name)
+        if known is not None:
+            return known
+        tracked = self.sources[name] = TrackedSource(
+            directory, name, self._layout.origin(directory.parts), now
+        )
+        self._under.setdefault(directory.parts[0] if directory.parts else "", []).append(tracked)
+        self._emit(SourceFound(volume=self._name, source=name, matched=tracked.origin.matched))
+        return tracked
+
+    def restore(
+        self, source: TrackedSource, files: Iterable[FileCheckpoint], raw_name: Callable[[str], str]
+    ) -> None:
+        """Takes in what a checkpoint knows of a source. Names are encoded there and raw here."""
+        for checkpoint in files:
+            file = checkpoint.file
+            tracked = self._track(source, file, raw_name(checkpoint.name))
+            tracked.restore(checkpoint)
+            source.generations[file.path] = max(source.generations.get(file.path, 0), file.generation + 1)
+            if (newer := source.files.get(tracked.name)) and newer.file.generation > file.generation:
+                source.past.append(tracked)
+                continue
+            if newer:
+                source.past.append(newer)
+            source.put(tracked.name, tracked)
+
+    def forget(self, source: TrackedSource) -> None:
+        """The source is gone from the volume and done with."""
+        del self.sources[source.source]
+        self.urgent.pop(source, None)
+        parts = source.directory.parts
+        self._under[parts[0] if parts else ""].remove(source)
+        for tracked in (*source.files.values(), *source.gone, *source.past):
+            self.queue.drop(tracked)
+            self.by_id.pop(tracked.file, None)
+
+    def under(self, name: str) -> list[TrackedSource]:
+        """The sources in, or of, the directory `name` directly below the volume."""
+        return self._under.get(name, [])
+
+    def files(self) -> int:
+        return len(self.by_id)
+
+    def _track(self, source: TrackedSource, file: FileId, name: str) -> TrackedFile:
+        origin = self._layout.file_origin(source.origin, tuple(name.split("/")))
+        tracked = self.by_id[file] = TrackedFile(source, file, origin, name)
+        return tracked
+
+    def is_stuck(self, source: TrackedSource) -> bool:
+        """Whether its directory, or one of its files, cannot be read."""
+        return bool(source.error) or any(
+            tracked.retry_at and tracked.unread_bytes for tracked in source.files.values()
+        )
+
+    def has_deferred(self) -> bool:
+        """Whether a file waits because it may be a copy in progress."""
+        return any(source.deferred for source in self.sources.values())
+
+    def has_unsettled(self) -> bool:
+        """Whether only further looks can tell what became of some file."""
+        return any(source.unsettled and not source.error for source in self.sources.values())
+
+    def has_failures(self) -> bool:
+        return any(self.is_stuck(source) for source in self.sources.values())
+
+    def committed(self, source: str, path: str, generation: int, offset: int) -> None:
+        """The destination has the file up to `offset`: only this moves the committed position."""
+        tracked = self.by_id.get(FileId(source, path, generation))
+        if tracked is not None:
+            tracked.committed_offset = max(tracked.committed_offset, offset)
+
+    def __iter__(self) -> Iterator[TrackedSource]:
+        return iter(list(self.sources.values()))

@@ -1,0 +1,181 @@
+"""What is in the destination, compared with what the model knows was written."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+import pyarrow.parquet as pq
+from modelled_volume import Content, Volume, marks
+
+from collector.query.verify import verify
+from collector.records import COMMITS, DATA, RECEIPTS
+
+COLUMNS = ["source", "path", "generation", "offset", "message", "raw", "eol"]
+Place = tuple[str, str, int]
+"""Source, path, generation."""
+
+
+@dataclass
+class Collected:
+    """One content as the export has it: its rows by offset, and what was lost of it."""
+
+    rows: dict[int, bytes] = field(default_factory=dict)
+    losses: list[tuple[int, int]] = field(default_factory=list)
+
+    def data(self) -> bytes:
+        return b"".join(self.rows[at] for at in sorted(self.rows))
+
+    def covers(self, start: int, end: int) -> bool:
+        return not uncovered([*self.spans(), *self.losses], start, end)
+
+    def spans(self) -> list[tuple[int, int]]:
+        return [(at, at + len(row)) for at, row in sorted(self.rows.items())]
+
+    def is_of(self, content: Content) -> bool:
+        """Whether all its rows are bytes of the content, at their places."""
+        return all(content.data[at : at + len(row)] == row for at, row in self.rows.items())
+
+    def starts_as(self, content: Content) -> bool:
+        """Whether its rows, as far as the content goes, are bytes of it, and there is at least one."""
+        within = [(at, row) for at, row in self.rows.items() if at < len(content.data)]
+        return bool(within) and all(
+            content.data[at : at + len(row)] == row[: len(content.data) - at] for at, row in within
+        )
+
+
+def read(volume: Volume) -> dict[Place, Collected]:
+    """Everything in the destination. Fails where a place is there twice, or a loss was collected too."""
+    store = volume.site.store
+    found: defaultdict[Place, Collected] = defaultdict(Collected)
+    for entry in store.list(DATA):
+        table = pq.ParquetFile(io.BytesIO(store.get(entry.key))).read(columns=COLUMNS)
+        for row in table.to_pylist():
+            data = row["message"].encode() if row["raw"] is None else row["raw"]
+            rows = found[row["source"], row["path"], row["generation"]].rows
+            assert row["offset"] not in rows, f"twice: {row}"
+            rows[row["offset"]] = data + b"\n" * row["eol"]
+    for entry in store.list(COMMITS):
+        for loss in json.loads(store.get(entry.key)).get("losses", ()):
+            place = loss["source"], loss["path"], loss["generation"]
+            found[place].losses.append((loss["start"], loss["end"]))
+    for place, collected in found.items():
+        at = 0
+        for start, end in collected.spans():
+            assert start >= at, f"{place}: bytes {start} to {at} are there twice"
+            at = end
+        for start, end in collected.losses:
+            assert start < end
+            free = uncovered(collected.spans(), start, end)
+            assert free == [(start, end)], f"{place}: lost and collected: {start} to {end}, {collected.spans()}"
+    return dict(found)
+
+
+def check(volume: Volume) -> None:
+    """The whole promise, at a moment when a collector has seen all that is there."""
+    report = verify(volume.site.store)
+    assert report.ok, [str(difference) for difference in report.differences]
+    found = read(volume)
+    known = [*(content for _, content in volume.standing()), *volume.ended]
+    for place, collected in found.items():
+        _check_written(place, collected, known)
+    for source, content in volume.standing():
+        _check_whole(content, found, f"{source}: content {content.number} of {sorted(content.paths)}")
+    _check_ended(volume, found)
+    _check_once(volume, found)
+    check_receipts(volume, found)
+
+
+def _check_written(place: Place, collected: Collected, known: list[Content]) -> None:
+    """What was collected is one of the contents that ever were, or a part of one from its start."""
+    source, path, _ = place
+    of = [content for content in known if collected.is_of(content)]
+    assert of, f"{place}: what was collected was never written so: {collected}"
+    assert any((source, path) in content.paths for content in of) or not collected.rows, (
+        f"{place}: the content never had this name: {[content.paths for content in of]}"
+    )
+    longest = max(len(content.data) for content in of)
+    for start, end in collected.losses:
+        assert end <= longest, f"{place}: lost {start} to {end} of {longest} bytes"
+
+
+def _check_whole(content: Content, found: dict[Place, Collected], what: str) -> None:
+    """A content that still stands is there to its last byte, and nothing of it is lost."""
+    if not content.data:
+        return
+    spans = [span for each in found.values() if each.starts_as(content) for span in each.spans()]
+    missing = uncovered(spans, 0, len(content.data))
+    assert not missing, f"{what}: bytes {missing} of {len(content.data)} are missing"
+
+
+def _check_ended(volume: Volume, found: dict[Place, Collected]) -> None:
+    """Of what was deleted or cut, all that a look saw is there, or counted as lost."""
+    unclaimed = [(place, each) for place, each in found.items() if not each.rows]
+    for content in volume.ended:
+        if not content.seen:
+            continue
+        like = [each for each in found.values() if each.starts_as(content)]
+        if not like:
+            claim = next((claim for claim in unclaimed if _is_loss_of(content, *claim)), None)
+            assert claim or content.excused, (
+                f"content {content.number} of {sorted(content.paths)} vanished without a word: {content}"
+            )
+            if claim:
+                unclaimed.remove(claim)
+            continue
+        spans = [span for each in like for span in (*each.spans(), *each.losses)]
+        missing = uncovered(spans, 0, content.seen)
+        assert not missing, f"content {content.number} of {sorted(content.paths)}: {missing} are neither there nor lost"
+
+
+def _is_loss_of(content: Content, place: Place, collected: Collected) -> bool:
+    return (place[0], place[1]) in content.paths and collected.covers(0, content.seen)
+
+
+def _check_once(volume: Volume, found: dict[Place, Collected]) -> None:
+    """Each mark is there once, wherever it stands; twice only where two files held it for long enough."""
+    counts: Counter[bytes] = Counter()
+    for collected in found.values():
+        counts.update(marks(collected.data()))
+    for mark, times in counts.items():
+        assert times <= volume.copied.get(mark, 1), f"{mark!r} is there {times} times"
+
+
+def check_receipts(volume: Volume, found: dict[Place, Collected]) -> None:
+    """The newest receipt of each finished source that stands says what is there."""
+    newest: dict[str, dict] = {}
+    for entry in volume.site.store.list(RECEIPTS):
+        receipt = json.loads(volume.site.store.get(entry.key))
+        known = newest.get(receipt["source"])
+        if known is None or known["revision"] < receipt["revision"]:
+            newest[receipt["source"]] = receipt
+    for source in volume.finished():
+        assert source in newest, f"{source} has no receipt"
+    for source, receipt in newest.items():
+        files = {(source, file["path"], file["generation"]): file for file in receipt["files"]}
+        for place, file in files.items():
+            data = found[place].data() if place in found else b""
+            if source in volume.finished():
+                assert file["bytes"] == len(data), f"{place}: the receipt says {file}, there are {len(data)} bytes"
+                assert file["sha256"] in (None, hashlib.sha256(data).hexdigest()), f"{place}: {file}"
+        if source in volume.finished():
+            for content in volume.contents_of(source):
+                like = [place for place, each in found.items() if place[0] == source and each.starts_as(content)]
+                assert not content.data or any(place in files for place in like), (
+                    f"{source}: content {content.number} is not in its receipt, at {like}"
+                )
+
+
+def uncovered(spans: list[tuple[int, int]], start: int, end: int) -> list[tuple[int, int]]:
+    """What of [start, end) is in none of the spans."""
+    left = []
+    for first, last in sorted(spans):
+        if first > start:
+            left.append((start, min(first, end)))
+        start = max(start, last)
+        if start >= end:
+            return left
+    return [*left, (start, end)] if start < end else left
