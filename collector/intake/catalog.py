@@ -188,11 +188,12 @@ class Catalog(Register):
                 if original is not None:
                     self._continue_as(original, tracked, sight, now)
                     return
-                if not settled and may_be_copy(self._volume, source, tracked, sight):
-                    return
+                waits = not settled and may_be_copy(self._volume, source, tracked, sight)
             except OSError:
-                if not settled:
-                    return
+                waits = not settled  # the reader will say why it cannot be read
+            if waits:
+                self.queue.drop(tracked)
+                return
         source.deferred.pop(sight.name, None)
         self.queue.want(tracked)
 
@@ -203,7 +204,7 @@ class Catalog(Register):
         self.queue.drop(copy)
         self.queue.close(original)
         del self.by_id[copy.file]
-        source.generations[copy.file.path] = copy.file.generation
+        source.give_back(copy.file)
         source.put(sight.name, original)
         self._grow(original, sight, now)
 

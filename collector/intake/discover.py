@@ -26,10 +26,11 @@ class SourceDir:
 
     parts: tuple[str, ...]
     flat: bool
+    source: str = field(init=False, compare=False)
+    """The encoded name."""
 
-    @property
-    def source(self) -> str:
-        return encode_name("/".join(self.parts)) or "."
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "source", encode_name("/".join(self.parts)) or ".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,8 @@ class Discovery:
         self.devices = {volume.device}
         """File systems that the volume is known to have been on."""
         self.skipped: list[Skipped] = []
+        self._known: dict[tuple[tuple[str, ...], bool], SourceDir] = {}
+        """What the last listing found, so that each name is encoded once, not once a listing."""
 
     def sources(self) -> list[SourceDir]:
         """All sources of this shard. Raises OSError where the root cannot be listed; a directory that
@@ -88,6 +91,7 @@ class Discovery:
         found = self._below((), self._volume.open_directory(()))
         if found:
             self.devices.add(self._volume.device)
+        self._known = {(source.parts, source.flat): source for source in found}
         return [source for source in found if self.is_mine(source)]
 
     def directory(self, parts: tuple[str, ...]) -> SourceDir:
@@ -122,12 +126,15 @@ class Discovery:
                         self.skipped.append(("/".join((*parts, entry.name)), _kind(entry)))
         finally:
             close(directory)
-        sources = [SourceDir(name, flat=False) for name in found]
+        sources = [self._source(name, flat=False) for name in found]
         if has_files:
-            sources.append(SourceDir(parts, flat=True))
+            sources.append(self._source(parts, flat=True))
         for name in deeper:
             sources += self._try_below(name)
         return sources
+
+    def _source(self, parts: tuple[str, ...], *, flat: bool) -> SourceDir:
+        return self._known.get((parts, flat)) or SourceDir(parts, flat)
 
     def _try_below(self, parts: tuple[str, ...]) -> list[SourceDir]:
         try:

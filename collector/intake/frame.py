@@ -15,6 +15,7 @@ from collector.model import Lines
 LINE_FEED = 10
 CONTINUATION_MASK, CONTINUATION = 0xC0, 0x80
 LONGEST_UTF8_BYTES = 4
+COUNTED_BYTES = 64 << 10  # line feeds are counted in blocks: an index of all of them may not fit into memory
 
 Positions = NDArray[np.int64]
 
@@ -47,6 +48,22 @@ def frame(
         pieces += _rests(arena, rest[has_rest], stops[has_rest], final[has_rest], max_line_bytes)
         return _merge(starts, line_feeds, pieces, at, stops)
     return Lines(starts, line_feeds, np.ones(len(starts), np.bool_), last - first, rest - at)
+
+
+def end_of_lines(arena: NDArray[np.uint8], most: int) -> int:
+    """Where the first `most` lines of `arena` end; its length where it holds fewer line feeds than that."""
+    if not len(arena):
+        return 0
+    is_line_feed = arena == LINE_FEED
+    blocks = np.arange(0, len(arena), COUNTED_BYTES)
+    counts = np.cumsum(np.add.reduceat(is_line_feed, blocks, dtype=np.int64))
+    block = int(np.searchsorted(counts, most))
+    if block == len(counts):
+        return len(arena)
+    before = int(counts[block - 1]) if block else 0
+    start = block * COUNTED_BYTES
+    within = np.flatnonzero(is_line_feed[start : start + COUNTED_BYTES])
+    return start + int(within[most - before - 1]) + 1
 
 
 def _long_lines(

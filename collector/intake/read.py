@@ -13,13 +13,13 @@ import os
 import resource
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from collector.events import Emit, FileUnreadable
 from collector.intake.catalog import Catalog
-from collector.intake.frame import frame
+from collector.intake.frame import end_of_lines, frame
 from collector.intake.names import encode_name
 from collector.intake.queue import REACH_SECONDS
 from collector.intake.track import HEAD_BYTES, TAIL_BYTES, TrackedFile, short_hash
@@ -27,6 +27,9 @@ from collector.intake.volume import VANISHED, Volume, close
 from collector.model import Lines, Take
 
 LEAST_SHARE_BYTES = 64 << 10
+MOST_LINES = 1 << 19
+"""Lines of one arena. A row costs some hundred bytes on its way, however short it is."""
+
 RETRY_SECONDS = 5.0
 SAMPLE_BYTES = 4096
 BLOCK_BYTES = 512  # st_blocks counts these, whatever the file system's own block is: stat(2)
@@ -110,7 +113,22 @@ class Reader:
             if read is not None:
                 reads.append(read)
                 position += read.length
-        return reads
+        return self._within_lines(catalog, reads, position)
+
+    def _within_lines(self, catalog: Catalog, reads: list[Read], size: int) -> list[Read]:
+        """The reads as far as they hold `MOST_LINES`; what is beyond that is read again in a later turn."""
+        end = end_of_lines(self.arena[:size], MOST_LINES)
+        if end == size:
+            return reads
+        kept = []
+        for read in reads:
+            if read.at >= end:
+                catalog.queue.again(read.tracked)
+            elif read.at + read.length > end:
+                kept.append(replace(read, length=end - read.at, at_end=False, final=False))
+            else:
+                kept.append(read)
+        return kept
 
     def frame(self, reads: Sequence[Read]) -> Lines:
         return frame(
@@ -147,8 +165,7 @@ class Reader:
         if now < tracked.retry_at:
             return None  # the next look asks again
         if tracked.gone and tracked.descriptor < 0:
-            catalog.reach_ended(tracked)
-            return None
+            return None  # the next look says whether it has another name
         try:
             if not self._opened(tracked):
                 catalog.urgent[tracked.source] = None
@@ -157,10 +174,8 @@ class Reader:
             return self._fill_from(catalog, tracked, at, space, now)
         except OSError as error:
             self.release(tracked)
-            if error.errno in VANISHED and not tracked.gone:
+            if error.errno in VANISHED or tracked.gone:
                 catalog.urgent[tracked.source] = None  # the next look says whether it is gone
-            elif tracked.gone:
-                catalog.reach_ended(tracked)
             else:
                 self._failed(tracked, error, now)
             return None
@@ -203,7 +218,7 @@ class Reader:
         if tracked.gone and size <= start and self._is_out_of_reach(tracked, now):
             catalog.reach_ended(tracked)
             return None
-        if size < start:
+        if size < (start or tracked.size):
             catalog.urgent[tracked.source] = None
             return None
         stop = size
@@ -234,7 +249,7 @@ class Reader:
         """How far the file is to be read, now that it has `size` bytes."""
         if size > tracked.size and not self._follow:
             return tracked.size
-        if size != tracked.size and size >= tracked.read_offset:
+        if size != tracked.size and size >= (tracked.read_offset or tracked.size):
             if size < tracked.size:
                 tracked.longest = max(tracked.longest, tracked.size)
             tracked.size, tracked.grown_at = size, now
@@ -246,7 +261,7 @@ class Reader:
         tracked.suspect = True
         catalog.urgent[tracked.source] = None
         if tracked.gone:
-            catalog.reach_ended(tracked)
+            self.release(tracked)
 
     def _is_out_of_reach(self, tracked: TrackedFile, now: float) -> bool:
         """Whether a file without a name, all read, is to be let go: not before a second look missed it."""

@@ -234,3 +234,8 @@ class TrackedSource:
         generation = self.generations.get(path, floor)
         self.generations[path] = generation + 1
         return generation
+
+    def give_back(self, file: FileId) -> None:
+        """The file turned out to be another one: nothing has this generation, unless a later one was given."""
+        if self.generations[file.path] == file.generation + 1:
+            self.generations[file.path] = file.generation

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 ENCODE_BYTES = 16 << 20
 """Pending source bytes that are worth a row group of their own."""
 
+ENCODE_ROWS = 1 << 19
+"""Pending rows that are: short lines take more memory as columns than as bytes."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sealed:
@@ -95,7 +98,7 @@ class Batch:
         self._pool = pool
         self._encoder: Encoder = encoder(settings, fields)
         self._pending: list[Part] = []
-        self._pending_bytes = 0
+        self._pending_bytes = self._pending_rows = 0
         self._encoding: list[Future[None]] = []
         self._origins: dict[Origin, int] = {}
         self._open: dict[FileId, _OpenSpan] = {}
@@ -120,7 +123,8 @@ class Batch:
         self.rows += len(lines.starts)
         self.bytes += size
         self._pending_bytes += size
-        if self._pending_bytes >= ENCODE_BYTES:
+        self._pending_rows += len(lines.starts)
+        if self._pending_bytes >= ENCODE_BYTES or self._pending_rows >= ENCODE_ROWS:
             self._encode_pending()
         return repaired
 
@@ -151,7 +155,8 @@ class Batch:
 
     def _encode_pending(self) -> None:
         if self._pending:
-            parts, self._pending, self._pending_bytes = self._pending, [], 0
+            parts, self._pending = self._pending, []
+            self._pending_bytes = self._pending_rows = 0
             self._encoding.append(self._pool.submit(self._encoder.write, parts))
 
 

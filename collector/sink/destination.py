@@ -11,14 +11,16 @@ from __future__ import annotations
 import re
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from collector.errors import ConfigError
 from collector.sink.key import is_key
 from collector.sink.local import LocalStore
-from collector.sink.s3 import Bucket, Checksums, S3Store
 from collector.sink.store import Store
+
+if TYPE_CHECKING:
+    from collector.sink.s3 import Bucket, Checksums
 
 LATER_SCHEMES = ("stdout", "otlp+http", "kafka", "sls")
 OPTIONS = ("endpoint_url", "region", "path_style", "checksums")
@@ -45,6 +47,8 @@ def open_store(url: str) -> Store:
     if kind == "file":
         return LocalStore(folder_of(split(url)), url=url)
     if kind == "s3":
+        from collector.sink.s3 import S3Store  # noqa: PLC0415 - boto3 is slow to import; folders need none
+
         return S3Store(bucket_of(split(url)), url=url)
     return refuse_scheme(kind)
 
@@ -61,6 +65,8 @@ def folder_of(parts: SplitResult) -> Path:
 
 
 def bucket_of(parts: SplitResult) -> Bucket:
+    from collector.sink.s3 import Bucket  # noqa: PLC0415 - see open_store
+
     prefix = parts.path.strip("/")
     check_bucket_name(parts.netloc)
     if parts.fragment or (prefix and not is_key(prefix)):

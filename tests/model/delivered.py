@@ -74,8 +74,10 @@ def read(volume: Volume) -> dict[Place, Collected]:
     return dict(found)
 
 
-def check(volume: Volume) -> None:
-    """The whole promise, at a moment when a collector has seen all that is there."""
+def check(volume: Volume, *, finished: set[str]) -> None:
+    """The whole promise, at a moment when a collector has seen all that is there. `finished` are the sources,
+    as the export spells them, that it must have taken for finished.
+    """
     report = verify(volume.site.store)
     assert report.ok, [str(difference) for difference in report.differences]
     found = read(volume)
@@ -86,7 +88,10 @@ def check(volume: Volume) -> None:
         _check_whole(content, found, f"{source}: content {content.number} of {sorted(content.paths)}")
     _check_ended(volume, found)
     _check_once(volume, found)
-    check_receipts(volume, found)
+    newest = _newest_receipts(volume)
+    for source in sorted(finished):
+        assert source in newest, f"{source} has no receipt"
+        _check_receipt(source, newest[source], volume, found)
 
 
 def _check_written(place: Place, collected: Collected, known: list[Content]) -> None:
@@ -144,29 +149,28 @@ def _check_once(volume: Volume, found: dict[Place, Collected]) -> None:
         assert times <= volume.copied.get(mark, 1), f"{mark!r} is there {times} times"
 
 
-def check_receipts(volume: Volume, found: dict[Place, Collected]) -> None:
-    """The newest receipt of each finished source that stands says what is there."""
+def _newest_receipts(volume: Volume) -> dict[str, dict]:
     newest: dict[str, dict] = {}
     for entry in volume.site.store.list(RECEIPTS):
         receipt = json.loads(volume.site.store.get(entry.key))
         known = newest.get(receipt["source"])
         if known is None or known["revision"] < receipt["revision"]:
             newest[receipt["source"]] = receipt
-    for source in volume.finished():
-        assert source in newest, f"{source} has no receipt"
-    for source, receipt in newest.items():
-        files = {(source, file["path"], file["generation"]): file for file in receipt["files"]}
-        for place, file in files.items():
-            data = found[place].data() if place in found else b""
-            if source in volume.finished():
-                assert file["bytes"] == len(data), f"{place}: the receipt says {file}, there are {len(data)} bytes"
-                assert file["sha256"] in (None, hashlib.sha256(data).hexdigest()), f"{place}: {file}"
-        if source in volume.finished():
-            for content in volume.contents_of(source):
-                like = [place for place, each in found.items() if place[0] == source and each.starts_as(content)]
-                assert not content.data or any(place in files for place in like), (
-                    f"{source}: content {content.number} is not in its receipt, at {like}"
-                )
+    return newest
+
+
+def _check_receipt(source: str, receipt: dict, volume: Volume, found: dict[Place, Collected]) -> None:
+    """The receipt of a finished source that stands says what is there, and nothing that stands is left out."""
+    files = {(source, file["path"], file["generation"]): file for file in receipt["files"]}
+    for place, file in files.items():
+        data = found[place].data() if place in found else b""
+        assert file["bytes"] == len(data), f"{place}: there are {len(data)} bytes, the receipt says {file}"
+        assert file["sha256"] in (None, hashlib.sha256(data).hexdigest()), f"{place}: {file}"
+    for content in volume.contents_of(source):
+        like = [place for place, each in found.items() if place[0] == source and each.starts_as(content)]
+        assert not content.data or any(place in files for place in like), (
+            f"{source}: content {content.number}, collected as {like}, is not in its receipt"
+        )
 
 
 def uncovered(spans: list[tuple[int, int]], start: int, end: int) -> list[tuple[int, int]]:

@@ -105,9 +105,9 @@ class Volume:
     def contents_of(self, encoded: str) -> list[Content]:
         return [content for source, content in self.standing() if SOURCES[source] == encoded]
 
-    def finished(self) -> set[str]:
-        """The sources, as the export spells them, that a collector at rest must have taken for finished."""
-        return {SOURCES[source] for source in self.buried if source in self.files}
+    def finished(self, *, complete: bool = False) -> set[str]:
+        """The sources, as the export spells them, that are taken for finished whatever the time."""
+        return {SOURCES[source] for source in self.files if complete or source in self.buried}
 
     def path(self, source: str, name: str) -> Path:
         return self.site.volume / source / name
@@ -119,8 +119,7 @@ class Volume:
         path.parent.mkdir(parents=True, exist_ok=True)
         content = self.files.setdefault(source, {}).get(name) or self._content(source, name)
         self._write(path, content, self._bytes(kind))
-        if self.copy and content is self.files[source].get(self.copy.original) and source == self.copy.source:
-            self.copy.strict = False  # a copy that lacks something cannot be known for sure
+        self._disturb(content)  # a copy that lacks something cannot be known for sure
 
     def touch(self, source: str, name: str) -> None:
         if name not in self.files.get(source, {}):
@@ -170,6 +169,7 @@ class Volume:
     def rewrite(self, source: str, name: str, kind: str) -> None:
         """The same content and more, in another file that is moved over the name."""
         content = self.files[source][name]
+        self._disturb(content)
         beside = self.site.root / "beside"
         beside.write_bytes(content.data)
         self._write(beside, content, self._bytes(kind))
@@ -178,6 +178,7 @@ class Volume:
     def link(self, source: str, name: str) -> None:
         to = f"{name}.link"
         if to not in self.files[source]:
+            self._disturb(self.files[source][name])
             self.path(source, to).hardlink_to(self.path(source, name))
             self._name(source, to, self.files[source][name])
 
@@ -202,7 +203,7 @@ class Volume:
         content = self._copy(source, name, f"{name}.1", size)
         self.copy = Copy(source, name, f"{name}.1", content, self.site.time.wall)
 
-    def end_copy(self, *, quickly: bool, kind: str | None) -> None:
+    def end_copy(self, kind: str | None) -> None:
         """The second step: what lacks in the copy, then the cut."""
         copy, self.copy = self.copy, None
         assert copy is not None
@@ -213,13 +214,25 @@ class Volume:
         if goes_on:
             rest = bytes(original.data[len(copy.content.data) :])
             self._write(self.path(copy.source, copy.to), copy.content, rest)
-        if not (goes_on and copy.strict and quickly):
-            self.allow_twice(copy.content)
-        if goes_on:
+            if not copy.strict:
+                self._allow_twice(rest)
             self.truncate(copy.source, copy.original, kind)
 
-    def allow_twice(self, content: Content) -> None:
-        for mark in marks(bytes(content.data)):
+    def loosen_copy(self) -> None:
+        """What the copy in progress holds may be collected from both files: it is no quick copytruncate."""
+        if self.copy and self.copy.strict:
+            self.copy.strict = False
+            self._allow_twice(bytes(self.copy.content.data))
+
+    def _disturb(self, content: Content) -> None:
+        """Something else happens to the original or the copy than a copytruncate does."""
+        if self.copy:
+            original = self.files.get(self.copy.source, {}).get(self.copy.original)
+            if content in (self.copy.content, original):
+                self.loosen_copy()
+
+    def _allow_twice(self, data: bytes) -> None:
+        for mark in MARK.findall(data):
             self.copied[mark] = self.copied.get(mark, 1) + 1
 
     # --- what the collector does, as far as the model must know
@@ -279,6 +292,7 @@ class Volume:
         content = files.get(name)
         if content is None or files.get(to) is content:
             return  # rename(2) of one link over another of the same file does nothing
+        self._disturb(content)
         self.path(source, name).rename(self.path(source, to))
         if to in files:
             self._drop(source, to)
@@ -287,6 +301,7 @@ class Volume:
 
     def _drop(self, source: str, name: str) -> None:
         """The name leads no more to its content."""
+        self._disturb(self.files[source][name])
         content = self.files[source].pop(name)
         if content not in self.files[source].values():
             self.ended.append(content)
@@ -294,6 +309,7 @@ class Volume:
     def _anew(self, source: str, name: str) -> Content:
         """The file of that name, and of all links to it, holds nothing from now on."""
         old = self.files[source][name]
+        self._disturb(old)
         links = [link for link, content in self.files[source].items() if content is old]
         content = self._content(source, name)
         for link in links:
@@ -302,10 +318,12 @@ class Volume:
         return content
 
     def _copy(self, source: str, name: str, to: str, size: int | None) -> Content:
-        data = bytes(self.files[source][name].data[:size])
+        original = self.files[source][name]
+        data = bytes(original.data[:size])
         if to in self.files[source]:
             self.delete(source, to)
         content = self._content(source, to)
+        content.paths |= original.paths  # once the original is cut, the copy goes on as it
         self._write(self.path(source, to), content, data)
         return content
 
