@@ -15,11 +15,12 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from collector.errors import Incomplete
+from collector.config import environment
+from collector.errors import Incomplete, UsageError
 from collector.events import CollectorStarted
 from collector.generate.jobs import Played, play
 from collector.generate.specs import JobSpec, specs
-from collector.query.export import newest_receipts
+from collector.query.export import newest_receipts, shards
 from collector.sink.store import Store
 
 JOBS = 48
@@ -43,18 +44,44 @@ def joblog(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "collector", *arguments]
 
 
+def plain_environment() -> dict[str, str]:
+    """The environment without settings of a collector: they are meant for another one."""
+    return {name: value for name, value in environment().items() if not name.startswith("JOBLOG_")}
+
+
+def require_empty(store: Store) -> None:
+    """Raises UsageError for a destination that another collector, or another demo, has used."""
+    if shards(store):
+        raise UsageError(
+            f"there is an export in {store.url} already", hint="give the demo a folder or a prefix of its own"
+        )
+
+
 @contextmanager
 def collector(volume: Path, to: str, state: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A running `joblog run`; its log goes to `log`. It is told to stop at the end, and drains."""
+    """A running `joblog run`; its log goes to `log`. It is told to stop at the end, and drains.
+
+    Raises Incomplete where it does not end in time.
+    """
     command = joblog("run", "--volume", str(volume), "--to", to, "--state", str(state), "--http", "off")
+    command += ["--batch-max-age", "1s", "--log-format", "json"]
     with log.open("wb") as output:
-        process = subprocess.Popen([*command, "--batch-max-age", "1s"], stderr=output)  # noqa: S603  # ourselves
+        process = subprocess.Popen(command, stderr=output, env=plain_environment())  # noqa: S603  # ourselves
         try:
             wait_until_it_watches(process, log)
             yield process
         finally:
-            process.terminate()
-            process.wait(STOP_SECONDS)
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise Incomplete(f"the collector did not end within {STOP_SECONDS:.0f} s") from None
 
 
 def wait_until_it_watches(process: subprocess.Popen[bytes], log: Path) -> None:
@@ -70,8 +97,12 @@ def wait_until_it_watches(process: subprocess.Popen[bytes], log: Path) -> None:
 def expect_alive(process: subprocess.Popen[bytes], log: Path) -> None:
     """Raises Incomplete, with the last line of its log, where the collector has ended."""
     if process.poll() is not None:
-        last = log.read_text(errors="replace").splitlines()[-1:]
-        raise Incomplete(f"the collector ended with exit code {process.returncode}", hint=" ".join(last))
+        raise ended(process, log)
+
+
+def ended(process: subprocess.Popen[bytes], log: Path) -> Incomplete:
+    last = log.read_text(errors="replace").splitlines()[-1:]
+    return Incomplete(f"the collector ended with exit code {process.returncode}", hint=" ".join(last))
 
 
 def play_all(volume: Path, wanted: Sequence[JobSpec], clock: Callable[[], datetime]) -> list[Played]:

@@ -139,11 +139,11 @@ class Pipeline:
             return bool(self._catalog.losses)
         # Should the wall clock jump backward, the batch does not wait for it to come round again.
         age = abs(now - opened_at)
-        return age >= self._plan.batch_max_age_seconds or self._batch.bytes >= self._plan.batch_max_bytes
+        return age >= self._plan.batch_max_age_seconds or self._batch.is_full(self._plan.batch_max_bytes)
 
     def _is_blocked(self) -> bool:
         """Back-pressure: the destination is behind, or the rate limit is used up."""
-        return self._batch.bytes >= self._plan.batch_max_bytes or self._overdrawn()
+        return self._batch.is_full(self._plan.batch_max_bytes) or self._overdrawn()
 
     def _overdrawn(self) -> bool:
         """Pays the debt of what was read with the time that passed; true while some is left."""

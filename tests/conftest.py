@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
@@ -93,10 +94,15 @@ def moto():
 
 
 def one_at_a_time(app):
-    """moto looks whether a key exists, then puts it: two requests at once could both be the first."""
+    """moto looks whether a key exists, then puts it: two requests at once could both be the first.
+
+    A request's body is read before that: its sender may be a process that a test has paused.
+    """
     lock = threading.Lock()
 
     def answer(environ, start_response):
+        if length := environ.get("CONTENT_LENGTH"):
+            environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(length)))
         with lock:
             return list(app(environ, start_response))
 

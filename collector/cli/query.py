@@ -241,14 +241,23 @@ def _show_jobs(summaries: list[JobSummary]) -> None:
             str(each.lines),
             human_bytes(each.bytes) if people else str(each.bytes),
             _moment(each.first_observed_at),
-            _moment(each.last_observed_at),
+            _end(each) if people else _moment(each.last_observed_at),
             "yes" if each.complete else "no",
             str(each.lost_bytes),
         )
         for each in summaries
     ]
     marks = ["red" if each.lost_bytes else "" if each.complete else "yellow" for each in summaries]
-    show_table(JOB_COLUMNS, rows, marks)
+    # People look at losses when there are any; a script wants the same columns always.
+    shown = len(JOB_COLUMNS) - (people and not any(each.lost_bytes for each in summaries))
+    show_table(JOB_COLUMNS[:shown], [row[:shown] for row in rows], marks)
+
+
+def _end(job: JobSummary) -> str:
+    """When the Job's last line was observed: without the date, where that is the first one's."""
+    first, last = _moment(job.first_observed_at), _moment(job.last_observed_at)
+    date, _, time_of_day = last.partition("T")
+    return time_of_day if first.startswith(date) else last
 
 
 def _moment(moment: datetime | None) -> str:

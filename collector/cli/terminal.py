@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +18,7 @@ from collector.terminal import printable
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 RESET = "\x1b[0m"
+WIDEST_TABLE = 4096
 
 # Colours pass, as far as they are only that: programs write them, and people want them. All else that
 # a terminal would act on is shown as text, and so is what turns the direction of text.
@@ -53,13 +55,7 @@ def show_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], marks: 
     An empty value is `-` in a pipe, so that each row has as many words as the head.
     """
     if sys.stdout.isatty():
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for name, align in columns:
-            table.add_column(name, justify=align, overflow="fold")
-        for number, row in enumerate(rows):
-            style = marks[number] if marks else ""
-            table.add_row(*(Text(printable(value), style=style) for value in row))
-        Console().print(table)
+        _show_on_terminal(columns, rows, marks)
         return
     lines = [[name.upper().replace(" ", "_") for name, _ in columns]]
     lines += [[printable(value).replace(" ", "\\x20") or "-" for value in row] for row in rows]
@@ -70,6 +66,19 @@ def show_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], marks: 
             for value, width, (_, align) in zip(line, widths, columns, strict=True)
         ]
         sys.stdout.write("  ".join(cells).rstrip() + "\n")
+
+
+def _show_on_terminal(columns: Sequence[Column], rows: Sequence[Sequence[str]], marks: Sequence[str]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, align in columns:
+        table.add_column(name, justify=align, no_wrap=True)
+    for number, row in enumerate(rows):
+        style = marks[number] if marks else ""
+        table.add_row(*(Text(printable(value), style=style) for value in row))
+    # A narrow terminal wraps whole lines: names that are cut into pieces could not be read or copied.
+    console = Console()
+    wanted = Measurement.get(console, console.options.update(max_width=WIDEST_TABLE), table).maximum
+    Console(width=max(console.width, wanted)).print(table)
 
 
 def show_line(text: str, style: str = "") -> None:

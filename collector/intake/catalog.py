@@ -39,6 +39,8 @@ class Catalog(Register):
         super().__init__(name, layout, partial_after_seconds=partial_after_seconds, emit=emit)
         self._volume = volume
         self._settle_seconds = settle_seconds
+        self._untouched: list[tuple[TrackedFile, FileSight]] = []
+        """Files seen in the look at hand of which nothing was read yet."""
 
     # --- one look at a source
 
@@ -62,6 +64,8 @@ class Catalog(Register):
             for tracked in [known for known in source.files.values() if known not in placed]:
                 if not tracked.name.startswith(unseen):
                     self._missed(tracked)
+        while self._untouched:  # only now is it known what else there is
+            self._admit(*self._untouched.pop(0), now)
         self._settle(source)
 
     def vanished(self, source: TrackedSource, now: float) -> None:
@@ -94,6 +98,8 @@ class Catalog(Register):
         verdict = self._verdict(tracked, sight)
         if verdict in (Verdict.TRUNCATED, Verdict.REPLACED):
             return self._replace(tracked, sight, verdict.value, now)
+        if verdict is Verdict.GROWN and tracked.is_unsure:
+            tracked.longest = tracked.size
         if verdict is not None or sight.size > tracked.read_offset:  # what cannot be read, the reader tells
             self._grow(tracked, sight, now)
         return tracked.source.files[sight.name]
@@ -107,8 +113,10 @@ class Catalog(Register):
         elif sight.size == tracked.read_offset:
             self._lose(tracked, "truncated")  # it was longer once, and is not at two looks
         tracked.sighted(sight)
-        if tracked.has_news:
-            self._admit(tracked, sight, now)
+        if tracked.has_news and tracked.read_offset:
+            self.queue.want(tracked)
+        elif tracked.has_news:
+            self._untouched.append((tracked, sight))
 
     def _place(
         self, source: TrackedSource, strangers: list[FileSight], placed: set[TrackedFile], now: float
@@ -131,7 +139,7 @@ class Catalog(Register):
     def _verdict(self, known: TrackedFile, sight: FileSight) -> Verdict | None:
         """None where it cannot be told now: the file cannot be read, or is just going away."""
         try:
-            return identify(known, sight, lambda: same_content(self._volume, known, sight.name))
+            return identify(known, sight, lambda: same_content(self._volume, known, sight))
         except OSError:
             return None
 
@@ -178,9 +186,9 @@ class Catalog(Register):
             self._new(known.source, sight, now, why="replaced")
 
     def _admit(self, tracked: TrackedFile, sight: FileSight, now: float) -> None:
-        """Queues a file that has news; an untouched one only if it is not a copy of another."""
+        """Queues a file of which nothing was read yet, if it is not a copy of another."""
         source = tracked.source
-        if tracked.read_offset == 0 and (len(source.files) > 1 or source.past or source.gone):
+        if len(source.files) > 1 or source.past or source.gone:
             since = max(source.deferred.setdefault(sight.name, now), tracked.grown_at)
             settled = source.finish_by is not None or now - since >= self._settle_seconds
             try:
@@ -229,8 +237,8 @@ class Catalog(Register):
         source = tracked.source
         source.take(tracked.name)
         self.queue.drop(tracked)
-        if tracked.suspect:
-            tracked.size = tracked.longest  # what it last grew by was the new content's
+        if tracked.suspect or why == Verdict.REPLACED.value:
+            tracked.size = tracked.longest  # what it grew by was the new content's
         tracked.missing = 0
         source.past.append(tracked)
         return self._new(source, sight, now, why=why)

@@ -5,10 +5,12 @@ What cannot be read cannot be told: then OSError is raised, and nothing is decid
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 
-from collector.intake.track import HEAD_BYTES, TrackedFile, short_hash
+from collector.intake.discover import FileSight
+from collector.intake.track import HEAD_BYTES, TrackedFile, TrackedSource, short_hash
 from collector.intake.volume import VANISHED, Volume, close
 
 LARGEST_PREFIX_BYTES = 256 << 20
@@ -18,7 +20,7 @@ LARGEST_PREFIX_BYTES = 256 << 20
 def is_there(volume: Volume, tracked: TrackedFile) -> bool:
     """Whether the file's name still leads to it, or may do so."""
     try:
-        descriptor = _open(volume, tracked, tracked.name)
+        descriptor = _open(volume, tracked.source, tracked.name)
     except OSError as error:
         return error.errno not in VANISHED
     try:
@@ -30,14 +32,14 @@ def is_there(volume: Volume, tracked: TrackedFile) -> bool:
     return (status.st_dev, status.st_ino) == (tracked.device, tracked.inode)
 
 
-def same_content(volume: Volume, tracked: TrackedFile, name: str) -> bool:
-    """Whether the file now called `name` holds what was read of `tracked`: head and tail are compared.
+def same_content(volume: Volume, tracked: TrackedFile, sight: FileSight) -> bool:
+    """Whether the file that was seen holds what was read of `tracked`: head and tail are compared.
 
     False where nothing was read: there is no evidence.
     """
     if tracked.read_offset == 0:
         return False
-    descriptor = _open(volume, tracked, name)
+    descriptor = _open_seen(volume, tracked.source, sight)
     try:
         head = os.pread(descriptor, tracked.head_bytes, 0)
         tail = os.pread(descriptor, tracked.tail_bytes, tracked.read_offset - tracked.tail_bytes)
@@ -46,45 +48,42 @@ def same_content(volume: Volume, tracked: TrackedFile, name: str) -> bool:
     return short_hash(head) == tracked.head_hash and short_hash(tail) == tracked.tail_hash
 
 
-def same_prefix(volume: Volume, tracked: TrackedFile, name: str) -> bool:
-    """Whether `name` is a copy of all that was read of `tracked`. Compares every byte where the hash of
-    all of them is at hand (not where holes were skipped) and they are few enough; else head and tail.
+def same_prefix(volume: Volume, tracked: TrackedFile, sight: FileSight) -> bool:
+    """Whether the file that was seen is a copy of all that was read of `tracked`. Compares every byte where
+    the hash of all of them is at hand (not where holes were skipped) and they are few enough; else head
+    and tail.
     """
-    if not same_content(volume, tracked, name):
+    if not same_content(volume, tracked, sight):
         return False
     if tracked.prefix is None or tracked.has_holes or tracked.read_offset > LARGEST_PREFIX_BYTES:
         return True
-    descriptor = _open(volume, tracked, name)
+    descriptor = _open_seen(volume, tracked.source, sight)
     try:
         return _hash(descriptor, tracked.read_offset) == tracked.prefix.hexdigest()
     finally:
         close(descriptor)
 
 
-def same_so_far(volume: Volume, original: TrackedFile, name: str, size: int) -> bool:
-    """Whether the first and the last of the `size` bytes of the file `name` are those of `original` there.
-
-    True also where `original` is no longer that long: what it was cannot be seen any more.
-    """
-    copy = _open(volume, original, name)
+def same_so_far(volume: Volume, original: TrackedFile, sight: FileSight) -> bool:
+    """Whether the file that was seen begins and ends as `original`, which is longer, does so far."""
+    copy = _open_seen(volume, original.source, sight)
     try:
-        first = _open(volume, original, original.name)
+        first = _open_seen(volume, original.source, original)
         try:
-            if os.fstat(first).st_size < size:
-                return True
-            length = min(HEAD_BYTES, size)
-            return all(os.pread(copy, length, at) == os.pread(first, length, at) for at in (0, size - length))
+            length = min(HEAD_BYTES, sight.size)
+            places = (0, sight.size - length)
+            return all(os.pread(copy, length, at) == os.pread(first, length, at) for at in places)
         finally:
             close(first)
     finally:
         close(copy)
 
 
-def starts_alike(volume: Volume, tracked: TrackedFile, name: str, size: int) -> bool:
-    """Whether the file `name` of `size` bytes starts as `tracked` did; True where it is too short to tell."""
-    if size < tracked.head_bytes:
+def starts_alike(volume: Volume, tracked: TrackedFile, sight: FileSight) -> bool:
+    """Whether the file that was seen starts as `tracked` did; True where it is too short to tell."""
+    if sight.size < tracked.head_bytes:
         return True
-    descriptor = _open(volume, tracked, name)
+    descriptor = _open_seen(volume, tracked.source, sight)
     try:
         return short_hash(os.pread(descriptor, tracked.head_bytes, 0)) == tracked.head_hash
     finally:
@@ -103,5 +102,18 @@ def _hash(descriptor: int, length: int) -> str:
     return digest.hexdigest()
 
 
-def _open(volume: Volume, tracked: TrackedFile, name: str) -> int:
-    return volume.open_file((*tracked.source.directory.parts, *name.split("/")))
+def _open_seen(volume: Volume, source: TrackedSource, seen: FileSight | TrackedFile) -> int:
+    """Opens what was seen, as long as it was, and nothing that has its name by now."""
+    descriptor = _open(volume, source, seen.name)
+    try:
+        status = os.fstat(descriptor)
+        if (status.st_dev, status.st_ino) != (seen.device, seen.inode) or status.st_size < seen.size:
+            raise OSError(errno.ESTALE, "it is another file by now")
+    except OSError:
+        close(descriptor)
+        raise
+    return descriptor
+
+
+def _open(volume: Volume, source: TrackedSource, name: str) -> int:
+    return volume.open_file((*source.directory.parts, *name.split("/")))

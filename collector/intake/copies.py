@@ -7,7 +7,7 @@ truncated, the copy goes on as that content, and only its rest is collected.
 
 from __future__ import annotations
 
-from collector.intake.content import same_prefix, same_so_far, starts_alike
+from collector.intake.content import is_there, same_prefix, same_so_far, starts_alike
 from collector.intake.discover import FileSight
 from collector.intake.track import TrackedFile, TrackedSource, stem_of
 from collector.intake.volume import Volume
@@ -18,7 +18,7 @@ RECENT_LOOKS = 2
 
 def content_of(volume: Volume, source: TrackedSource, sight: FileSight) -> TrackedFile | None:
     """The content without a name that the file `sight` goes on with, if any. Raises OSError."""
-    for content in _nameless(source):
+    for content in (*_nameless(source), *_missed(volume, source)):
         if _is_named_after(sight.name, content.name) and _is_copy_of(volume, content, sight):
             return content
     return None
@@ -35,34 +35,35 @@ def may_be_copy(volume: Volume, source: TrackedSource, tracked: TrackedFile, sig
     return any(
         sight.size < content.read_offset
         and _is_named_after(sight.name, content.name)
-        and starts_alike(volume, content, sight.name, sight.size)
+        and starts_alike(volume, content, sight)
         for content in _nameless(source)
     )
 
 
 def _is_copy_of(volume: Volume, content: TrackedFile, sight: FileSight) -> bool:
     if content.read_offset:
-        return sight.size >= content.read_offset and same_prefix(volume, content, sight.name)
+        return sight.size >= content.read_offset and same_prefix(volume, content, sight)
     # Nothing of it was read, so nothing can be missed or doubled: name, time and size must do.
     return len(content.name) < len(sight.name) and 0 < content.seen_bytes <= sight.size
 
 
 def _is_copied(volume: Volume, original: TrackedFile, sight: FileSight) -> bool:
     if original.read_offset and sight.size >= original.read_offset:
-        return same_prefix(volume, original, sight.name)
+        return same_prefix(volume, original, sight)
     # Of two files of which nothing is known yet, the one with the longer name can be the copy.
     is_first = original.read_offset or len(original.name) < len(sight.name)
-    return (
-        bool(is_first)
-        and original.size >= sight.size
-        and same_so_far(volume, original, sight.name, sight.size)
-    )
+    return bool(is_first) and original.size >= sight.size and same_so_far(volume, original, sight)
 
 
 def _nameless(source: TrackedSource) -> list[TrackedFile]:
     """Contents that no name leads to any more, since the last looks."""
     contents = [*(content for content in source.past if not content.gone), *source.gone]
     return [content for content in contents if content.missing <= RECENT_LOOKS]
+
+
+def _missed(volume: Volume, source: TrackedSource) -> list[TrackedFile]:
+    """Files whose name was not in this look, and is not there now: cut and then deleted, perhaps."""
+    return [each for each in source.files.values() if each.missing and not is_there(volume, each)]
 
 
 def _is_named_after(name: str, original: str) -> bool:

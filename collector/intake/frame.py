@@ -51,19 +51,18 @@ def frame(
 
 
 def end_of_lines(arena: NDArray[np.uint8], most: int) -> int:
-    """Where the first `most` lines of `arena` end; its length where it holds fewer line feeds than that."""
-    if not len(arena):
-        return 0
+    """Where the first `most` lines of `arena` end; its length where it holds no more line feeds than that."""
     is_line_feed = arena == LINE_FEED
-    blocks = np.arange(0, len(arena), COUNTED_BYTES)
-    counts = np.cumsum(np.add.reduceat(is_line_feed, blocks, dtype=np.int64))
-    block = int(np.searchsorted(counts, most))
-    if block == len(counts):
+    if np.count_nonzero(is_line_feed) <= most:
         return len(arena)
-    before = int(counts[block - 1]) if block else 0
-    start = block * COUNTED_BYTES
+    start = missing = 0
+    for start in range(0, len(arena), COUNTED_BYTES):
+        missing = most
+        most -= int(np.count_nonzero(is_line_feed[start : start + COUNTED_BYTES]))
+        if most <= 0:
+            break
     within = np.flatnonzero(is_line_feed[start : start + COUNTED_BYTES])
-    return start + int(within[most - before - 1]) + 1
+    return start + int(within[missing - 1]) + 1
 
 
 def _long_lines(

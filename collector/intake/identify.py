@@ -23,7 +23,8 @@ class Verdict(Enum):
 
 class Known(Protocol):
     """What is remembered of a file. `mtime_ns` is None where that was before a restart; `suspect` says
-    that the reader met other bytes than it had read before.
+    that the reader met other bytes than it had read before, `is_unsure` that it was not asked since the
+    file grew.
     """
 
     name: str
@@ -33,6 +34,9 @@ class Known(Protocol):
     mtime_ns: int | None
     read_offset: int
     suspect: bool
+
+    @property
+    def is_unsure(self) -> bool: ...
 
 
 class Sight(Protocol):
@@ -79,6 +83,8 @@ def _in_place(known: Known, sight: Sight, same_content: Callable[[], bool]) -> V
         return Verdict.GROWN if same_content() else Verdict.REPLACED
     if sight.size == known.size and sight.mtime_ns == known.mtime_ns:
         return Verdict.SAME
+    if known.is_unsure:
+        return Verdict.GROWN if same_content() else Verdict.REPLACED
     if sight.size > known.read_offset:
         return Verdict.GROWN
     # Written to, and yet not longer: rewritten to the same length, or only touched.

@@ -234,6 +234,7 @@ class Reader:
         if got < 0 or short_hash(tail) != tracked.tail_hash:
             self._suspect(catalog, tracked)
             return None
+        tracked.longest = max(tracked.longest, size)
         if got < wanted:
             catalog.urgent[tracked.source] = None
             if not got:
@@ -261,6 +262,7 @@ class Reader:
         tracked.suspect = True
         catalog.urgent[tracked.source] = None
         if tracked.gone:
+            tracked.size = tracked.longest  # what it grew by was the other content's
             self.release(tracked)
 
     def _is_out_of_reach(self, tracked: TrackedFile, now: float) -> bool:

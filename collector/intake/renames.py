@@ -44,8 +44,7 @@ def sort_out(
             others.append(sight)
             continue
         placed.add(known)
-    # Names that hold another content first: what they held may turn up under the other ones.
-    others.sort(key=lambda sight: sight.name not in source.files)
+        known.missing = 0  # where it cannot be told, it is no proof that it is gone
     return renamed, others
 
 

@@ -73,7 +73,7 @@ class TrackedFile:
         self.device = self.inode = 0
         self.size = 0
         self.longest = 0
-        """The largest size before the last look."""
+        """The largest size known to be this content's: by a size alone another one can look like growth."""
         self.mtime_ns: int | None = None
         self.read_offset = self.taken_offset = self.committed_offset = 0
         """`taken_offset` is where the last row ended: before `read_offset` where a hole was skipped."""
@@ -107,7 +107,8 @@ class TrackedFile:
 
     def sighted(self, sight: FileSight) -> None:
         self.name, self.device, self.inode = sight.name, sight.device, sight.inode
-        self.longest = max(self.longest, self.size)
+        if sight.size < self.size:
+            self.longest = max(self.longest, self.size)
         self.size, self.mtime_ns = sight.size, sight.mtime_ns
         self.missing = 0
         self.suspect = False
@@ -116,6 +117,11 @@ class TrackedFile:
     def seen_bytes(self) -> int:
         """What is lost if it vanishes."""
         return max(self.longest, self.size)
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether it grew since the reader last saw that it is what it was."""
+        return self.size > max(self.read_offset, self.longest) and self.read_offset > 0
 
     @property
     def unread_bytes(self) -> int:
@@ -236,6 +242,6 @@ class TrackedSource:
         return generation
 
     def give_back(self, file: FileId) -> None:
-        """The file turned out to be another one: nothing has this generation, unless a later one was given."""
+        """The file turned out to be another one: its generation is free, unless a later one was given."""
         if self.generations[file.path] == file.generation + 1:
             self.generations[file.path] = file.generation

@@ -140,6 +140,12 @@ class Batch:
         body = self._pool.submit(_finish, encode, encoding, files, spans)
         return Sealed(self.settings, self.rows, self.bytes, tuple(order), spans, files, body)
 
+    def is_full(self, max_bytes: int) -> bool:
+        """Whether it holds so many source bytes, or they already made an object so large: JSON of short lines
+        is many times what they were.
+        """
+        return max(self.bytes, self._encoder.size) >= max_bytes
+
     def catch_up(self) -> None:
         """Waits until the encoder is less than two row groups behind: more would only pile up in memory."""
         while len(self._encoding) > 1:

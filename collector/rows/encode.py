@@ -37,7 +37,12 @@ class Part:
 
 
 class Encoder(Protocol):
-    """Makes one object. `write` and `finish` are called in order, from one thread at a time."""
+    """Makes one object. `write` and `finish` are called in order, from one thread at a time.
+
+    `size` is how many bytes of it were made so far; another thread may ask.
+    """
+
+    size: int
 
     def write(self, parts: Sequence[Part]) -> None: ...
 
@@ -106,6 +111,7 @@ class ParquetEncoder:
     """Each `write` is a row group."""
 
     def __init__(self, settings: BatchSettings, fields: Sequence[str]) -> None:
+        self.size = 0
         self._fields = fields
         wanted = schema(fields)
         dictionaries = [field.name for field in wanted if pa.types.is_dictionary(field.type)]
@@ -125,6 +131,7 @@ class ParquetEncoder:
     def write(self, parts: Sequence[Part]) -> None:
         rows = table(parts, self._fields)
         self._writer.write_table(rows, row_group_size=max(1, len(rows)))
+        self.size = self._sink.tell()
 
     def finish(self, spans: Sequence[tuple[FileId, int, int]]) -> pa.Buffer:
         self._writer.close()
@@ -133,12 +140,14 @@ class ParquetEncoder:
 
 class NdjsonEncoder:
     def __init__(self, settings: BatchSettings, fields: Sequence[str]) -> None:
+        self.size = 0
         self._fields = fields
         self._sink, self._stream = _compressed(settings)
 
     def write(self, parts: Sequence[Part]) -> None:
         for block in json_lines(table(parts, self._fields)):
             self._stream.write(block)
+        self.size = self._sink.tell()
 
     def finish(self, spans: Sequence[tuple[FileId, int, int]]) -> pa.Buffer:
         self._stream.close()
@@ -149,6 +158,7 @@ class RawEncoder:
     """The spans' bytes one after the other, so all are kept until the order of the spans is known."""
 
     def __init__(self, settings: BatchSettings) -> None:
+        self.size = 0
         self._settings = settings
         self._reads: dict[tuple[FileId, int], tuple[int, bytes]] = {}
 
@@ -164,7 +174,7 @@ class RawEncoder:
         for file, start, end in spans:
             position = start
             while position < end:
-                position, content = self._reads[file, position]
+                position, content = self._reads.pop((file, position))
                 stream.write(content)
         stream.close()
         return sink.getvalue()

@@ -13,9 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-ROWS_AT_ONCE = 65_536
+from collector.rows.schema import PLAIN_COLUMNS
 
-CONTROLS = {bytes([code]): json.dumps(chr(code))[1:-1].encode() for code in range(0x20)}
+ROWS_AT_ONCE = 16_384
+
+CONTROLS = tuple(json.dumps(chr(code))[1:-1] for code in range(0x20))
+
+DISTINCT_COLUMNS = (*PLAIN_COLUMNS, "offset")
+"""Columns whose values hardly repeat."""
 
 
 def json_lines(rows: pa.Table) -> Iterator[bytes | memoryview]:
@@ -38,44 +43,40 @@ def _member(name: str, column: pa.Array) -> pa.StringArray | None:
     """`"name":value` for each row, null where the value is; None where all are."""
     if column.null_count == len(column):
         return None
-    values = _json_values(column)
-    return pc.binary_join_element_wise(f"{json.dumps(name)}:", values, "")
+    if name in DISTINCT_COLUMNS:
+        return _named(name, column)
+    # What repeats is written once; rows only take it.
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    return _named(name, encoded.dictionary).take(encoded.indices)
 
 
-def _json_values(column: pa.Array) -> pa.StringArray:
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        quoted = _quoted(column.dictionary)
-        return quoted.take(column.indices)
+def _named(name: str, values: pa.Array) -> pa.StringArray:
+    label, kind = f"{json.dumps(name)}:", values.type
     if pa.types.is_timestamp(kind):
-        text = pc.strftime(column.cast(pa.timestamp("us")), format="%Y-%m-%dT%H:%M:%S")
-        return pc.binary_join_element_wise('"', text, 'Z"', "")
+        text = pc.strftime(values.cast(pa.timestamp("us")), format="%Y-%m-%dT%H:%M:%S")
+        return pc.binary_join_element_wise(f'{label}"', text, 'Z"', "")
     if pa.types.is_binary(kind):
         encoded = [
-            None if value is None else base64.b64encode(value).decode() for value in column.to_pylist()
+            None if value is None else base64.b64encode(value).decode() for value in values.to_pylist()
         ]
-        return pc.binary_join_element_wise('"', pa.array(encoded, pa.string()), '"', "")
+        return pc.binary_join_element_wise(f'{label}"', pa.array(encoded, pa.string()), '"', "")
     if pa.types.is_string(kind):
-        return _quoted(column)
-    return column.cast(pa.string())
+        return pc.binary_join_element_wise(f'{label}"', _escaped(values), '"', "")
+    return pc.binary_join_element_wise(label, values.cast(pa.string()), "")
 
 
-def _quoted(text: pa.StringArray) -> pa.StringArray:
-    """JSON strings of a string array: only characters that occur are searched for."""
+def _escaped(text: pa.StringArray) -> pa.StringArray:
+    """The insides of JSON strings: only characters that occur are searched for."""
     for plain, escaped in _escapes(text):
         text = pc.replace_substring(text, pattern=plain, replacement=escaped)
-    return pc.binary_join_element_wise('"', text, '"', "")
+    return text
 
 
 def _escapes(text: pa.StringArray) -> Iterator[tuple[str, str]]:
-    data = text.buffers()[2]
-    there = np.zeros(256, np.bool_)
-    if data is not None:
-        there[np.unique(np.frombuffer(data, np.uint8))] = True
-    if there[ord("\\")]:
+    data = np.frombuffer(text.buffers()[2] or b"", np.uint8)
+    if (data == ord("\\")).any():
         yield "\\", "\\\\"  # first, so that it does not escape the escapes
-    if there[ord('"')]:
+    if (data == ord('"')).any():
         yield '"', '\\"'
-    for control, escape in CONTROLS.items():
-        if there[control[0]]:
-            yield control.decode(), escape.decode()
+    for control in np.unique(data[data < len(CONTROLS)]).tolist():
+        yield chr(control), CONTROLS[control]

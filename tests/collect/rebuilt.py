@@ -16,7 +16,7 @@ Pieces = dict[Name, list[tuple[int, bytes]]]
 
 
 def rebuilt(to: Path) -> dict[Name, bytes]:
-    """Each file that a receipt names, by source and path. What no row covers is a hole, and reads as zeros."""
+    """Each file that a receipt names, by source and path. What no row covers is a hole: zeros."""
     rows = pieces(to)
     files = {}
     for source, receipt in receipts(to).items():

@@ -41,7 +41,6 @@ def without(option: str, arguments: Sequence[str]) -> list[str]:
     return [*arguments[:at], *arguments[at + 2 :]]
 
 
-@pytest.mark.parametrize("once", [(), ("--once",)], ids=["run", "once"])
 @pytest.mark.parametrize(
     ("layout", "words"),
     [
@@ -50,16 +49,15 @@ def without(option: str, arguments: Sequence[str]) -> list[str]:
         ("$(POD_NAME", ["layout", "$(POD_NAME"]),
     ],
 )
-def test_a_wrong_layout(site: Site, layout: str, words: list[str], once: tuple[str, ...]) -> None:
+def test_a_wrong_layout(site: Site, layout: str, words: list[str]) -> None:
     """A layout that cannot be understood is quoted."""
-    assert_told(joblog(*site.having("--layout", layout).arguments(*once)), USAGE, *words)
+    assert_told(site.having("--layout", layout).once(), USAGE, *words)
 
 
-@pytest.mark.parametrize("once", [(), ("--once",)], ids=["run", "once"])
-def test_a_missing_volume(site: Site, tmp_path: Path, once: tuple[str, ...]) -> None:
+def test_a_missing_volume(site: Site, tmp_path: Path) -> None:
     """The path is named, and the question is whether it is mounted."""
     nowhere = replace(site, volume=tmp_path / "nowhere")
-    assert_told(joblog(*nowhere.arguments(*once)), USAGE, str(nowhere.volume), "is it mounted")
+    assert_told(nowhere.once(), USAGE, str(nowhere.volume), "is it mounted")
 
 
 def test_a_volume_that_is_a_file(site: Site) -> None:
@@ -111,14 +109,13 @@ def test_a_bucket_that_is_not_there(site: Site, moto, monkeypatch, once: tuple[s
     assert_told(told, DESTINATION, "s3://nowhere", "no such bucket", "create the bucket")
 
 
-@pytest.mark.parametrize("once", [(), ("--once",)], ids=["run", "once"])
-def test_an_endpoint_that_refuses(site: Site, moto, monkeypatch, once: tuple[str, ...]) -> None:
+def test_an_endpoint_that_refuses(site: Site, moto, monkeypatch) -> None:
     """Nobody listens there: told at once, not after many tries."""
     moto.use(monkeypatch)
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-        told = joblog(*replace(site, to=f"s3://logs?endpoint_url={url}&path_style=true").arguments(*once))
+        told = replace(site, to=f"s3://logs?endpoint_url={url}&path_style=true").once()
     assert_told(told, DESTINATION, "s3://logs", url, "check the host name and port")
 
 
@@ -151,11 +148,9 @@ def test_a_bucket_of_somebody_else(site: Site, ceph, ceph_url: str, monkeypatch)
     assert_told(replace(site, to=ceph_url).once(), DESTINATION, "access is denied", "s3:PutObject")
 
 
-@pytest.mark.parametrize("once", [(), ("--once",)], ids=["run", "once"])
-def test_a_destination_that_is_a_file(site: Site, once: tuple[str, ...]) -> None:
+def test_a_destination_that_is_a_file(site: Site) -> None:
     Path(site.to).write_text("in the way")
-    told = joblog(*site.arguments(*once))
-    assert_told(told, DESTINATION, site.to, "a file is where a folder is needed")
+    assert_told(site.once(), DESTINATION, site.to, "a file is where a folder is needed")
 
 
 def test_a_destination_that_may_not_be_written(site: Site) -> None:

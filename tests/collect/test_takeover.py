@@ -7,7 +7,6 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from collector_process import Collector, Site, Writer, wait_until
 from exported import assert_exactly_once, objects, rows
 
@@ -65,7 +64,7 @@ def test_the_newer_takes_over(site: Site, start: Start, tmp_path: Path) -> None:
     assert_taken_over(older, newer)
     wait_until("all is collected", lambda: len(rows(site.to)) == 2000)
     assert newer.stop() == 0
-    assert len(rows(site.to)) == 2000
+    assert rows_once(site) == 2000
     proof = site.verify()
     assert proof.code == 0, proof.stdout
 
@@ -76,7 +75,7 @@ def test_two_that_fight_lose_nothing(site: Site, start: Start, write: Write, tmp
     """
     writer = write(site.volume)
     last = start(site)
-    for number in range(3):
+    for number in range(2):
         last.wait_for("batch_committed")
         successor = start(site.with_state(tmp_path / f"state-{number}"))
         successor.wait_for("batch_committed")
@@ -133,6 +132,7 @@ def test_an_object_that_its_paused_owner_puts_late_is_the_same(
     assert_taken_over(older, newer)
     wait_until("all is collected", lambda: len(rows(direct.to)) == 2000)
     assert newer.stop() == 0
+    assert rows_once(direct) == 2000
     proof = direct.verify()
     assert proof.code == 0, proof.stdout
 
@@ -174,7 +174,7 @@ def test_a_put_whose_answer_is_lost_is_its_own(hindered, start: Start) -> None:
     collector.wait_for("batch_committed", 2)
     assert collector.stop() == 0
     assert [json.loads(body)["kind"] for body in commits(direct)] == ["open", "batch", "batch"]
-    assert assert_lines(direct) == 2000
+    assert rows_once(direct) == 2000
     assert direct.verify().code == 0
 
 
@@ -219,40 +219,15 @@ def test_a_put_that_lands_after_its_retry_changes_nothing(hindered, start: Start
     assert put.land() == 412
     assert objects(direct.to) == before
     assert collector.stop() == 0
-    assert assert_lines(direct) == 2000
+    assert rows_once(direct) == 2000
 
 
 def commits(site: Site) -> list[bytes]:
     return [body for _, body in sorted(objects(site.to, "_joblog/commits/").items())]
 
 
-def assert_lines(site: Site) -> int:
-    return len({(row["path"], row["offset"]) for row in rows(site.to)})
-
-
-@pytest.mark.e2e
-@pytest.mark.timeout(600)
-def test_a_put_that_times_out_on_ceph_takes_effect_later(
-    ceph, ceph_url: str, volume: Path, tmp_path: Path, start: Start
-) -> None:
-    """Ceph stops in the middle of a put, which times out, and does it all the same when it goes on. The
-    collector recognises its own record and object, each line is there once.
-    """
-    site = Site(volume, ceph_url, tmp_path / "state", ("--batch-max-age", "100ms"))
-    log = site.source() / "app.log"
-    log.write_text(LINES)
-    collector = start(site)
-    collector.wait_for("batch_committed")
-    ceph.fault("pause-osd")
-    try:
-        append(log, LINES)
-        failing = collector.wait_for("destination_failing", within=120)
-    finally:
-        ceph.fault("resume-osd")
-    assert "does not answer in time" in failing["error"]
-    collector.wait_for("batch_committed", 2, within=180)  # the retry may wait for its time-out too
-    assert collector.stop() == 0
-    assert [json.loads(body)["kind"] for body in commits(site)] == ["open", "batch", "batch"]
-    assert assert_lines(site) == 2000
-    proof = site.verify()
-    assert proof.code == 0, proof.stdout
+def rows_once(site: Site) -> int:
+    """How many rows there are, no two from the same place."""
+    places = [(row["source"], row["path"], row["offset"]) for row in rows(site.to)]
+    assert len(places) == len(set(places))
+    return len(places)

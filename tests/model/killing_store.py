@@ -36,7 +36,7 @@ class KillingStore:
         self._turnstile = threading.Condition()
         self._point: KillPoint | None = None
         self._fails: list[When] = []
-        self._held = False
+        self.held = False
         self._dead = False
         self.blocked = False
         """Whether a put waits to be let through."""
@@ -55,11 +55,11 @@ class KillingStore:
     def hold(self) -> None:
         """Records and objects wait from now on."""
         with self._turnstile:
-            self._held = True
+            self.held = True
 
     def release(self) -> None:
         with self._turnstile:
-            self._held = False
+            self.held = False
             self._turnstile.notify_all()
 
     def die(self) -> None:
@@ -122,7 +122,9 @@ class KillingStore:
         self._store.close()
 
     def _wait(self, key: str) -> None:
-        while self._held and not self._dead and not key.startswith(RECEIPTS):
+        if key.startswith(RECEIPTS):
+            return
+        while self.held and not self._dead:
             self.blocked = True
             self._turnstile.wait()
         self.blocked = False

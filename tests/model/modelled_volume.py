@@ -102,12 +102,17 @@ class Volume:
         for source, files in self.files.items():
             yield from ((source, content) for content in dict.fromkeys(files.values()))
 
+    def unburied(self) -> list[str]:
+        """The sources that could have a tombstone and have none."""
+        return [source for source in sorted(self.files) if source not in self.buried and source != "."]
+
     def contents_of(self, encoded: str) -> list[Content]:
         return [content for source, content in self.standing() if SOURCES[source] == encoded]
 
     def finished(self, *, complete: bool = False) -> set[str]:
         """The sources, as the export spells them, that are taken for finished whatever the time."""
-        return {SOURCES[source] for source in self.files if complete or source in self.buried}
+        there = [source for source, files in self.files.items() if files or source != "."]
+        return {SOURCES[source] for source in there if complete or source in self.buried}
 
     def path(self, source: str, name: str) -> Path:
         return self.site.volume / source / name
@@ -184,10 +189,7 @@ class Volume:
 
     def bury(self, source: str) -> None:
         """Writes the tombstone."""
-        path = self.path(source, TOMBSTONE)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.files.setdefault(source, {})
-        path.write_bytes(b"0\n")
+        self.path(source, TOMBSTONE).write_bytes(b"0\n")
         self.buried.add(source)
 
     def copytruncate(self, source: str, name: str, kind: str | None) -> None:

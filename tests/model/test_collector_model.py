@@ -153,10 +153,12 @@ class CollectorModel(RuleBasedStateMachine):
         self.count("hard link")
         self.volume.link(*self.pick(pick))
 
-    @rule(source=sources.filter(lambda source: source != "."))
-    def buries(self, source: str) -> None:
+    @precondition(lambda self: self.volume.unburied())
+    @rule(pick=picks)
+    def buries(self, pick: int) -> None:
         self.count("tombstone")
-        self.volume.bury(source)
+        there = self.volume.unburied()
+        self.volume.bury(there[pick % len(there)])
 
     @precondition(lambda self: self.volume.files)
     @rule(pick=picks)
@@ -193,13 +195,13 @@ class CollectorModel(RuleBasedStateMachine):
         self.count("seal")
         self.alive(lambda: self.collector.seal())
 
-    @precondition(lambda self: self.collector)
+    @precondition(lambda self: self.collector and not self.collector.store.held)
     @rule()
     def destination_hangs(self) -> None:
         self.count("destination hangs")
         self.collector.store.hold()
 
-    @precondition(lambda self: self.collector)
+    @precondition(lambda self: self.collector and self.collector.store.held)
     @rule()
     def destination_goes_on(self) -> None:
         self.count("destination goes on")
@@ -344,12 +346,13 @@ class CollectorModel(RuleBasedStateMachine):
 
     def state(self, pick: int) -> Path:
         """Mostly the last state folder; else an older one, or a new one."""
-        if pick < 9 and self.states:
-            return self.states[-1]
-        if pick == 9 and self.states:
-            self.states.append(self.states.pop(0))
-            return self.states[-1]
-        return self.new_state()
+        free = [state for state in self.states if not self.older or state != self.older.state]
+        if pick > 9 or not free:
+            return self.new_state()
+        state = free[-1 if pick < 9 else 0]
+        self.states.remove(state)
+        self.states.append(state)
+        return state
 
     def new_state(self) -> Path:
         self.states.append(self.fast / f"state-{len(self.states)}")

@@ -1,6 +1,12 @@
 """Log text on a terminal can colour itself, and nothing else."""
 
+import os
+import pty
 import re
+import subprocess
+import sys
+import termios
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -40,3 +46,28 @@ def test_nothing_but_colours_reaches_the_terminal(text):
 )
 def test_human_bytes(count, shown):
     assert human_bytes(count) == shown
+
+
+def on_a_terminal(columns, *command):
+    """What a command writes to a terminal of that width."""
+    main, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, columns))
+    with subprocess.Popen(command, stdout=terminal, env={**os.environ, "TERM": "xterm"}) as process:
+        os.close(terminal)
+        shown = b""
+        with suppress(OSError):  # EIO: the command has closed it
+            while piece := os.read(main, 65536):
+                shown += piece
+        assert process.wait(60) == 0
+    os.close(main)
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown.decode())
+
+
+def test_a_narrow_terminal_cuts_no_name():
+    """A table that is wider than the terminal keeps each row a line, so that names can be copied."""
+    code = (
+        "from collector.cli.terminal import show_table;"
+        "show_table([('job', 'left'), ('lines', 'right')], [['import-orders-00014' * 3, '120']])"
+    )
+    shown = on_a_terminal(30, sys.executable, "-c", code).splitlines()
+    assert [line.split() for line in shown] == [["job", "lines"], ["import-orders-00014" * 3, "120"]]
