@@ -17,6 +17,7 @@ from collector.errors import ExportDamaged, VolumeError
 from collector.events import BytesLost, CheckpointRebuilt, Emit, ObjectCompleted, RecordVoided
 from collector.intake.discover import Discovery, SourceDir
 from collector.intake.frame import frame
+from collector.intake.layout import Layout
 from collector.intake.names import decode_name, encode_name
 from collector.intake.volume import VANISHED, Volume, close
 from collector.model import BatchRecord, Loss, Span, VoidRecord
@@ -126,7 +127,7 @@ class Completion:
         if losses:
             self._declare(record, losses, checkpoint, partial=bool(left))
         if left:
-            batch = Batch(record.settings, [name for name, _ in record.origins[0].fields], self._pool)
+            batch = Batch(record.settings, Layout.parse(record.settings.layout).field_names, self._pool)
             body = remake(batch, record, [(each.span, each.data) for each in left], frame)
             self._ledger.put_object(record, body)
             checkpoint.completed(record.sequence)

@@ -45,7 +45,7 @@ def sorted_rows(path: Path) -> tuple[pa.Schema | None, list[dict]] | bytes:
 
 @pytest.mark.parametrize("export", ["parquet", "ndjson", "raw"])
 def test_a_missing_object_is_put_again_with_the_same_rows(tmp_path: Path, export: str):
-    """Columns of the layout's own, times and pieces included, though the first source matched no layout."""
+    """Columns of the layout's own, times and pieces included, though the first source matches no layout."""
     for source, files in CONTENTS.items():
         (tmp_path / "volume" / source).mkdir(parents=True)
         for name, content in files.items():

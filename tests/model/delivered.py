@@ -74,7 +74,9 @@ def read(volume: Volume) -> dict[Place, Collected]:
         for start, end in collected.losses:
             assert start < end
             free = uncovered(collected.spans(), start, end)
-            assert free == [(start, end)], f"{place}: lost and collected: {start} to {end}, {collected.spans()}"
+            assert free == [(start, end)], (
+                f"{place}: lost and collected: {start} to {end}, {collected.spans()}"
+            )
     return dict(found)
 
 
@@ -106,7 +108,9 @@ def _check_written(place: Place, collected: Collected, known: list[Content]) -> 
     # A file of which nothing was read is known by its inode alone, which another one may have got since.
     inodes = {inode for content in of for inode in content.inodes}
     named = [content for content in known if content in of or content.inodes & inodes]
-    assert any((source, path) in content.paths for content in named), f"{place}: no content had this name: {of}"
+    assert any((source, path) in content.paths for content in named), (
+        f"{place}: no content had this name: {of}"
+    )
     longest = max(len(content.data) for content in of)
     for start, end in collected.losses:
         assert end <= longest, f"{place}: lost {start} to {end} of {longest} bytes"
@@ -138,7 +142,9 @@ def _check_ended(volume: Volume, found: dict[Place, Collected]) -> None:
             continue
         spans = [span for each in like for span in (*each.spans(), *each.losses)]
         missing = uncovered(spans, 0, content.seen)
-        assert not missing, f"content {content.number} of {sorted(content.paths)}: {missing} are neither there nor lost"
+        assert not missing, (
+            f"content {content.number} of {sorted(content.paths)}: {missing} are neither there nor lost"
+        )
 
 
 def _is_loss_of(content: Content, place: Place, collected: Collected) -> bool:
@@ -165,12 +171,14 @@ def _newest_receipts(volume: Volume) -> dict[str, dict]:
 
 
 def _check_receipt(source: str, receipt: dict, volume: Volume, found: dict[Place, Collected]) -> None:
-    """The receipt of a finished source that stands says what is there, and nothing that stands is left out."""
+    """The receipt of a source that stands says what is there, and nothing that stands is left out."""
     files = {(source, file["path"], file["generation"]): file for file in receipt["files"]}
     for place, file in files.items():
         data = found[place].data() if place in found else b""
         void = sum(end - start for start, end in found[place].void) if place in found else 0
-        assert file["bytes"] == len(data) + void, f"{place}: {len(data)} bytes are there, the receipt says {file}"
+        assert file["bytes"] == len(data) + void, (
+            f"{place}: {len(data)} bytes are there, the receipt says {file}"
+        )
         assert void or file["sha256"] in (None, hashlib.sha256(data).hexdigest()), f"{place}: {file}"
     for content in volume.contents_of(source):
         like = [place for place, each in found.items() if place[0] == source and each.starts_as(content)]

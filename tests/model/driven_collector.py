@@ -134,7 +134,7 @@ class Driven:
         return assembly.parts()
 
     def turn(self, seconds: float) -> bool:
-        """One round, `seconds` after the one before; then what was sent off arrives, or waits at the store."""
+        """A round, `seconds` after the one before; then what was sent off arrives, or waits for the store."""
         self.site.time.wall += seconds
         moved = self.parts.pipeline.turn()
         self._await_shipping()
