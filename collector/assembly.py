@@ -211,7 +211,7 @@ class Assembly:
             if not known.retired:
                 directory = self._ground.discovery.directory(parts_of(known.source))
                 source = catalog.source(directory, now)
-                catalog.restore(source, checkpoint.files_of(known.source), decode_name)
+                catalog.restore(source, checkpoint.files_of(known.source), known.losses, decode_name)
                 source.finish_by, source.finished = known.finished_by, known.finished_by is not None
         return catalog
 

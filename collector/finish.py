@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from collector.errors import ObjectMissing
+from collector.errors import ObjectMissing, VolumeError
 from collector.events import Emit, ReceiptWritten
 from collector.intake.catalog import Catalog
 from collector.intake.names import decode_name, encode_name
@@ -156,8 +156,7 @@ class Finisher:
 
     def _write(self, source: TrackedSource) -> None:
         receipt, unhashed = self._receipt(source)
-        directory = source.directory.parts
-        future = self._pool.submit(self._put, source, receipt, directory, unhashed)
+        future = self._pool.submit(self._put, source, receipt, unhashed)
         future.add_done_callback(lambda _: self._wake())
         self._writing.append(future)
 
@@ -174,7 +173,7 @@ class Finisher:
             self._checkpoint,
             source.source,
             finished_by=finished_by,
-            tombstone=self._read_tombstone(source) if source.tombstone else None,
+            tombstone=None,
             hashes=hashes,
             empty_files=empty,
         )
@@ -187,28 +186,14 @@ class Finisher:
             if at.bytes and not hashes[file]
         }
 
-    def _read_tombstone(self, source: TrackedSource) -> str | None:
-        try:
-            descriptor = self._volume.open_file((*source.directory.parts, self._tombstone))
-        except OSError:
-            return None
-        try:
-            return os.pread(descriptor, TOMBSTONE_BYTES, 0).decode(errors="replace")
-        except OSError:
-            return None
-        finally:
-            close(descriptor)
+    # On the writers' threads, so that this one goes on collecting: what has to be read again, and the put.
 
     def _put(
-        self,
-        source: TrackedSource,
-        receipt: Receipt,
-        directory: tuple[str, ...],
-        unhashed: dict[FileId, FileCheckpoint],
+        self, source: TrackedSource, receipt: Receipt, unhashed: dict[FileId, FileCheckpoint]
     ) -> Written:
         """Puts the receipt under the first revision that is free, unless it already stands."""
-        if unhashed:
-            receipt = self._hash(receipt, directory, unhashed)
+        if unhashed or source.tombstone:
+            receipt = self._read_again(source, receipt, unhashed)
         while True:
             key = receipt_key(receipt.namespace, receipt.source, receipt.volume, receipt.revision)
             if self._store.put_new(key, encode_receipt(receipt)):
@@ -221,12 +206,19 @@ class Finisher:
                 return Written(source, standing, is_new=False)
             receipt = replace(receipt, revision=receipt.revision + 1)
 
-    def _hash(
-        self, receipt: Receipt, directory: tuple[str, ...], unhashed: dict[FileId, FileCheckpoint]
+    def _read_again(
+        self, source: TrackedSource, receipt: Receipt, unhashed: dict[FileId, FileCheckpoint]
     ) -> Receipt:
-        """Fills in the hashes that a restart in the middle of a file left open, from the volume."""
-        volume = Volume(self._volume.path)
+        """Fills in what only the volume knows: the tombstone, and the hashes that a restart in the middle of
+        a file left open. Where it is gone meanwhile, the receipt says less.
+        """
+        directory = source.directory.parts
         try:
+            volume = Volume(self._volume.path)
+        except VolumeError:
+            return receipt
+        try:
+            tombstone = _tombstone(volume, (*directory, self._tombstone)) if source.tombstone else None
             files = [
                 _hashed(
                     volume, directory, unhashed.get(FileId(receipt.source, file.path, file.generation)), file
@@ -235,7 +227,9 @@ class Finisher:
             ]
         finally:
             volume.close()
-        return replace(receipt, files=tuple(files))
+        return replace(receipt, tombstone=tombstone, files=tuple(files))
+
+    # --- back on the shard's own thread
 
     def _note_written(self) -> None:
         done = [future for future in self._writing if future.done()]
@@ -290,6 +284,20 @@ def _with_last_hole(file: ReceiptFile, live: list[TrackedFile]) -> ReceiptFile:
         if is_it and tracked.read_offset > tracked.taken_offset:
             return replace(file, holes=(*file.holes, (tracked.taken_offset, tracked.read_offset)))
     return file
+
+
+def _tombstone(volume: Volume, parts: tuple[str, ...]) -> str | None:
+    """The first bytes of the tombstone; None where it is gone."""
+    try:
+        descriptor = volume.open_file(parts)
+    except OSError:
+        return None
+    try:
+        return os.pread(descriptor, TOMBSTONE_BYTES, 0).decode(errors="replace")
+    except OSError:
+        return None
+    finally:
+        close(descriptor)
 
 
 def _hashed(

@@ -18,6 +18,9 @@ from collector.intake.track import TrackedFile, TrackedSource
 from collector.intake.volume import Volume
 from collector.model import FileId, Loss, LossReason
 
+LONGEST_COPY = 30
+"""A copy in progress may take so many times as long as a complete one waits."""
+
 MOST_PAST = 16
 """Past contents of a source by which copies of them are known."""
 
@@ -35,7 +38,7 @@ class Catalog(Register):
         settle_seconds: float,
         emit: Emit,
     ) -> None:
-        """`settle_seconds`: how long a likely copy in progress waits for its original's truncation."""
+        """`settle_seconds`: how long a likely copy waits for its original's truncation after it last grew."""
         super().__init__(name, layout, partial_after_seconds=partial_after_seconds, emit=emit)
         self._volume = volume
         self._settle_seconds = settle_seconds
@@ -189,8 +192,7 @@ class Catalog(Register):
         """Queues a file of which nothing was read yet, if it is not a copy of another."""
         source = tracked.source
         if len(source.files) > 1 or source.past or source.gone:
-            since = max(source.deferred.setdefault(sight.name, now), tracked.grown_at)
-            settled = source.finish_by is not None or now - since >= self._settle_seconds
+            settled = source.finish_by is not None or self._is_settled(tracked, sight, now)
             try:
                 original = content_of(self._volume, source, sight)
                 if original is not None:
@@ -204,6 +206,12 @@ class Catalog(Register):
                 return
         source.deferred.pop(sight.name, None)
         self.queue.want(tracked)
+
+    def _is_settled(self, tracked: TrackedFile, sight: FileSight, now: float) -> bool:
+        """Whether a copy would be complete by now. What keeps growing like its original may be written twice."""
+        first = tracked.source.deferred.setdefault(sight.name, now)
+        waited, quiet = now - first, now - max(first, tracked.grown_at)
+        return quiet >= self._settle_seconds or waited >= LONGEST_COPY * self._settle_seconds
 
     def _continue_as(self, original: TrackedFile, copy: TrackedFile, sight: FileSight, now: float) -> None:
         source = copy.source

@@ -27,10 +27,11 @@ def frame(
     final: NDArray[np.bool_],
     max_line_bytes: int,
 ) -> Lines:
-    """Frames reads that lie back to back in `arena`: read i is `arena[at[i] : at[i] + lengths[i]]`.
+    """Frames reads, at least one, that lie back to back from the start of `arena`: read i is
+    `arena[at[i] : at[i] + lengths[i]]`.
 
-    `at` ascends. Bytes behind a read's last line feed become a row only where `final[i]`, or as pieces
-    where they are more than `max_line_bytes`.
+    Bytes behind a read's last line feed become a row only where `final[i]`, or as pieces where they are more
+    than `max_line_bytes`.
     """
     stops = at + lengths
     line_feeds = np.flatnonzero(arena[: int(stops[-1])] == LINE_FEED).astype(np.int64, copy=False)

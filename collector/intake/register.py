@@ -42,9 +42,15 @@ class Register:
         return tracked
 
     def restore(
-        self, source: TrackedSource, files: Iterable[FileCheckpoint], raw_name: Callable[[str], str]
+        self,
+        source: TrackedSource,
+        files: Iterable[FileCheckpoint],
+        losses: Iterable[Loss],
+        raw_name: Callable[[str], str],
     ) -> None:
         """Takes in what a checkpoint knows of a source. Names are encoded there and raw here."""
+        for loss in losses:  # also of files that nothing else is known of
+            source.generations[loss.path] = max(source.generations.get(loss.path, 0), loss.generation + 1)
         for checkpoint in files:
             file = checkpoint.file
             tracked = self._track(source, file, raw_name(checkpoint.name))

@@ -31,6 +31,7 @@ def remake(
         lines = frame(arena, at, lengths, np.ones(len(steps), np.bool_), record.settings.max_line_bytes)
         counts = zip(steps, at.tolist(), lines.row_counts.tolist(), strict=True)
         takes = [_take(step, record.origins, at=where, rows=rows) for step, where, rows in counts]
+        batch.catch_up()
         batch.add(arena, lines, takes, observed_us)
     return memoryview(batch.seal().body.result())
 

@@ -83,10 +83,11 @@ class Story:
             emit=self.events.append,
         )
         self.reader = Reader(self.volume, "default", emit=self.events.append, **self._reader_settings)
-        for name in dict.fromkeys(file.source for file in self.checkpoints):
+        for name in dict.fromkeys(at.source for at in (*self.checkpoints, *self.losses)):
             directory = self.discovery.directory(() if name == "." else tuple(decode_name(name).split("/")))
             known = [at for at in self.checkpoints.values() if at.file.source == name]
-            self.catalog.restore(self.catalog.source(directory, self.now), known, decode_name)
+            losses = [loss for loss in self.losses if loss.source == name]
+            self.catalog.restore(self.catalog.source(directory, self.now), known, losses, decode_name)
 
     def close(self) -> None:
         self.reader.close()

@@ -403,6 +403,17 @@ def test_a_backup_is_collected_in_the_end(story: Story):
     assert story.text == {("app.log", 0): numbered(0, 30), ("app.log.bak", 0): numbered(0, 30)}
 
 
+def test_two_files_that_are_written_alike(story: Story):
+    """`tee` writes each line twice: that looks like a copy in progress for long, but not for ever."""
+    log, tee = story.pod / "app.log", story.pod / "app.log.tee"
+    for second in range(400):
+        append(log, numbered(second, 1))
+        append(tee, numbered(second, 1))
+        story.turn()
+    assert story.text["app.log", 0] == numbered(0, 400)
+    assert story.text["app.log.tee", 0] == numbered(0, 400)
+
+
 def test_a_sparse_file_and_its_copy(story: Story):
     """A writer that keeps its position through copytruncate leaves a hole in front; the next copy has that
     hole, and is known all the same.
@@ -929,6 +940,20 @@ def test_deleted_unread(story: Story):
     assert story.text == {}
 
 
+def test_a_generation_that_was_lost_whole_is_not_given_again(story: Story):
+    """After a restart too: what the loss speaks of and what is collected are told apart."""
+    log = story.pod / "app.log"
+    log.write_bytes(numbered(0, 5))
+    story.look()
+    log.unlink()
+    story.turns(3)
+    assert [(path, generation) for path, generation, *_ in story.lost] == [("app.log", 0)]
+    story.restart()
+    log.write_bytes(numbered(5, 5))
+    story.turns(2)
+    assert story.text == {("app.log", 1): numbered(5, 5)}
+
+
 def test_deleted_half_read_after_a_restart(story: Story):
     """The range that is lost begins where the collector got to."""
     log = story.pod / "app.log"
@@ -1051,43 +1076,123 @@ def test_a_long_line_gets_through_a_full_queue(begin):
 # --- what may not be read
 
 
-@pytest.fixture
-def unprivileged():
-    """Runs the test as a user whom permissions bind."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.setegid(65534)
-    os.seteuid(65534)
-    yield
-    os.seteuid(0)
-    os.setegid(0)
-
-
-def test_an_unreadable_file_stops_no_other(tmp_path: Path, story: Story, request):
-    """EACCES on one file is told and tried again; the rest goes on, and so does it when it may."""
+def test_an_unreadable_file_stops_no_other(story: Story, unprivileged):
+    """EACCES on one file is told and tried again; the rest goes on, and so does it once it may be read."""
     locked, fine = story.pod / "locked.log", story.pod / "fine.log"
     locked.write_bytes(numbered(0, 5))
     fine.write_bytes(numbered(5, 5))
-    open_the_way(tmp_path)
     locked.chmod(0)
-    request.getfixturevalue("unprivileged")
-    story.turns(3)
+    with unprivileged():
+        story.turns(3)
     assert story.lines == once(numbered(5, 5))
     (source,) = story.catalog
     assert story.catalog.is_stuck(source)
     assert not story.catalog.is_drained(source)
     assert story.named("file_unreadable")
-    if os.getresuid()[0] == 0:
-        os.seteuid(0)
     locked.chmod(0o644)
     story.turns(10)
     assert story.lines == once(numbered(0, 10))
     assert not story.catalog.is_stuck(source)
 
 
-def open_the_way(path: Path) -> None:
-    """Lets everybody through to a test's folder."""
-    for folder in (path, *path.parents):
-        if folder.owner() == "root" and folder != Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o755)
+@pytest.mark.parametrize("more", [b"", b"more\n"])
+def test_a_known_file_that_may_not_be_read_is_not_another(story: Story, unprivileged, more: bytes):
+    """After a restart the content is to be compared; where it cannot be read, nothing is decided, and above
+    all no new generation begun.
+    """
+    log = story.pod / "app.log"
+    log.write_bytes(numbered(0, 5))
+    story.turn()
+    append(log, more)
+    log.chmod(0)
+    story.restart()
+    with unprivileged():
+        story.turns(3)
+    assert story.catalog.has_failures() == bool(more)
+    log.chmod(0o644)
+    story.turns(10)
+    assert story.text == {("app.log", 0): numbered(0, 5) + more}
+    assert story.lost == []
+
+
+def test_a_renamed_file_that_may_not_be_read_is_not_another(story: Story, unprivileged):
+    """The same for a file that was rotated meanwhile."""
+    log, first = story.pod / "app.log", story.pod / "app.log.1"
+    log.write_bytes(numbered(0, 5))
+    story.turn()
+    log.rename(first)
+    log.write_bytes(numbered(5, 5))
+    first.chmod(0)
+    story.restart()
+    with unprivileged():
+        story.turns(5)
+    first.chmod(0o644)
+    append(first, b"more\n")
+    story.turns(10)
+    assert story.lines == once(numbered(0, 10), b"more")
+    assert story.lost == []
+
+
+def test_files_below_an_unreadable_directory_are_not_gone(story: Story, unprivileged):
+    """What was below it is still known, and goes on, when the directory may be read again."""
+    below = story.pod / "below"
+    below.mkdir()
+    (below / "app.log").write_bytes(numbered(0, 5))
+    (story.pod / "beside.log").write_bytes(numbered(10, 5))
+    story.turn()
+    below.chmod(0)
+    append(story.pod / "beside.log", numbered(15, 5))
+    with unprivileged():
+        story.turns(5)
+    below.chmod(0o755)
+    append(below / "app.log", numbered(5, 5))
+    story.turns(10)
+    assert story.text == {("below/app.log", 0): numbered(0, 10), ("beside.log", 0): numbered(10, 10)}
+    assert story.lost == []
+
+
+# --- sources
+
+
+def test_a_source_on_the_way_after_a_restart(begin):
+    """Files in a directory above those of Pods: known again as what they were, without those below."""
+    story = begin(layout="{namespace}/{pod}")
+    pod = story.root / "shop" / "load-4xk2p"
+    pod.mkdir(parents=True)
+    (pod / "app.log").write_bytes(numbered(0, 5))
+    stray = story.root / "shop" / "stray.log"
+    stray.write_bytes(numbered(5, 5))
+    story.turn()
+    stray.unlink()
+    story.restart()
+    story.turns(3)
+    assert story.lines == once(numbered(0, 10))
+
+
+def test_a_source_that_comes_back(story: Story, tmp_path: Path):
+    """A directory that is out of sight for a while, as on a network file system, comes back as it was."""
+    log = story.pod / "app.log"
+    log.write_bytes(numbered(0, 5))
+    story.turn()
+    story.pod.rename(tmp_path / "aside")
+    story.turns(5)
+    (tmp_path / "aside").rename(story.pod)
+    append(log, numbered(5, 5))
+    story.turns(3)
+    assert story.text == {("app.log", 0): numbered(0, 10)}
+    assert story.lost == []
+
+
+def test_a_source_that_was_left_for_good(story: Story):
+    """A directory deleted and made again holds new files: the next generations."""
+    log = story.pod / "app.log"
+    log.write_bytes(numbered(0, 5))
+    story.turn()
+    log.unlink()
+    story.turns(15)
+    story.pod.rmdir()
+    story.turns(3)
+    story.pod.mkdir()
+    log.write_bytes(numbered(50, 5))
+    story.turns(3)
+    assert story.text == {("app.log", 0): numbered(0, 5), ("app.log", 1): numbered(50, 5)}

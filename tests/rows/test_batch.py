@@ -5,13 +5,14 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from arenas import NOON_US, Read, Reader, origin, settings
 from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.model import FileId
-from collector.rows.batch import ENCODE_BYTES, Batch
+from collector.rows.batch import ENCODE_BYTES, ENCODE_ROWS, Batch
 
 APP = FileId("prod_mill-1", "app.log", 0)
 REPLACED = FileId("prod_mill-1", "app.log", 1)
@@ -182,9 +183,28 @@ def test_rows_are_encoded_while_the_batch_still_fills(encode_pool):
     for _ in range(6):
         reader.add(Read(APP, block))
     sealed = reader.batch.seal()
-    body = pa.parquet.ParquetFile(pa.BufferReader(sealed.body.result()))
+    body = pq.ParquetFile(pa.BufferReader(sealed.body.result()))
     assert body.num_row_groups == 2
     assert body.metadata.num_rows == sealed.rows == len(reader.rows)
+
+
+def test_many_short_rows_are_encoded_before_they_are_many_bytes(encode_pool):
+    """As columns a row takes more memory than its few bytes: rows are bounded too."""
+    reader = Reader(Batch(settings(), [], encode_pool))
+    for _ in range(3):
+        reader.add(Read(APP, b"\n" * (ENCODE_ROWS // 2)))
+    body = pq.ParquetFile(pa.BufferReader(reader.batch.seal().body.result()))
+    assert [body.metadata.row_group(n).num_rows for n in range(2)] == [ENCODE_ROWS, ENCODE_ROWS // 2]
+
+
+def test_a_batch_is_full_by_its_bytes_or_by_its_object(encode_pool):
+    """Short lines make an NDJSON object many times as large: then that is what counts."""
+    reader = Reader(Batch(settings("ndjson", "none"), [], encode_pool))
+    reader.add(Read(APP, b"\n" * ENCODE_ROWS))
+    assert reader.batch.is_full(ENCODE_ROWS)
+    encode_pool.submit(int).result()  # one thread: what was given to it before is encoded
+    assert reader.batch.is_full(50 * ENCODE_ROWS)
+    assert not reader.batch.is_full(1000 * ENCODE_ROWS)
 
 
 def test_a_batch_waits_for_a_busy_encoder():
