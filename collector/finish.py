@@ -132,16 +132,18 @@ class Finisher:
         return (
             self._catalog.is_drained(source)
             and self._catalog.is_committed(source)
-            and not any(loss.source == source.source for loss in self._catalog.losses)
+            and not self._catalog.has_unrecorded(source)
         )
 
     def _is_over(self, source: TrackedSource, now: float) -> bool:
-        """Whether a vanished source can be forgotten: at once if nothing of it was ever read; else it may
-        be that a network file system lost sight of it, and comes to.
+        """Whether a vanished source can be forgotten: at once if it never held anything; else it may be that
+        a network file system lost sight of it, and comes to.
         """
+        if self._catalog.has_unrecorded(source):
+            return False
         if source.source not in self._checkpoint.sources:
             files = (*source.files.values(), *source.gone, *source.past)
-            return not any(tracked.taken_offset for tracked in files)
+            return not any(tracked.taken_offset or tracked.seen_bytes for tracked in files)
         return source.finished and now - source.missing_since >= RETIRE_SECONDS
 
     def _retire(self, source: TrackedSource) -> None:

@@ -123,7 +123,7 @@ class Pipeline:
 
     def seal(self, now: float) -> None:
         """Ends the batch, if it holds anything, and sends it on its way, with the losses found so far."""
-        losses, self._catalog.losses = tuple(self._catalog.losses), []
+        losses = self._catalog.take_losses()
         if self._batch.rows:
             sealed, self._batch = self._batch.seal(), self._new_batch()
             sealed_at = datetime.fromtimestamp(now, UTC)
@@ -203,6 +203,7 @@ class Pipeline:
             completed = record.sequence
             self.checkpoint.completed(completed)
         self._folder.append(records=[record], completed=completed)
+        self._catalog.recorded(record.losses)
         self.count_losses(record.losses)
         if isinstance(record, BatchRecord):
             self._batch_committed(record, shipped.took_seconds)

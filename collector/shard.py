@@ -20,6 +20,9 @@ DRAIN_SECONDS = 25.0
 STATUS_EVERY_SECONDS = 0.25
 LONGEST_WAIT_SECONDS = 1.0
 
+GATHER_SECONDS = 0.02
+"""How long hints are gathered once one came, so that many small writes make one turn and not one each."""
+
 State = Literal["starting", "collecting", "draining", "stopped", "failed"]
 
 
@@ -91,6 +94,7 @@ class Shard:
         while not self._stop.is_set():
             if not self._turn(parts):
                 self._wait(parts)
+                self._stop.wait(GATHER_SECONDS)
         self._state, self._reason = "draining", "told to stop"
         self._drain(parts, DRAIN_SECONDS)
         reason = "told to stop; all that was read is committed"

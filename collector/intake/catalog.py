@@ -208,7 +208,7 @@ class Catalog(Register):
         self.queue.want(tracked)
 
     def _is_settled(self, tracked: TrackedFile, sight: FileSight, now: float) -> bool:
-        """Whether a copy would be complete by now. What keeps growing like its original may be written twice."""
+        """Whether a copy would be complete by now. What grows on like its original may be written twice."""
         first = tracked.source.deferred.setdefault(sight.name, now)
         waited, quiet = now - first, now - max(first, tracked.grown_at)
         return quiet >= self._settle_seconds or waited >= LONGEST_COPY * self._settle_seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from collector.events import Emit, SourceFound
@@ -21,12 +22,29 @@ class Register:
         self.by_id: dict[FileId, TrackedFile] = {}
         self.queue = Queue(partial_after_seconds=partial_after_seconds)
         self.losses: list[Loss] = []
-        """Losses found and not yet recorded anywhere; whoever records them takes them out."""
+        """Losses found and not yet on their way to the destination; `take_losses` takes them out."""
+        self._on_their_way: Counter[str] = Counter()
+        """How many losses of each source were taken out and do not stand in the destination yet."""
         self.urgent: dict[TrackedSource, None] = {}
         """Sources to be looked at as soon as may be."""
         self._under: dict[str, list[TrackedSource]] = {}
         self.floors: dict[str, int] = {}
         """Where generations start, for sources whose name was used before."""
+
+    def take_losses(self) -> tuple[Loss, ...]:
+        """For whoever records them, and says so by `recorded`."""
+        taken, self.losses = tuple(self.losses), []
+        self._on_their_way.update(loss.source for loss in taken)
+        return taken
+
+    def recorded(self, losses: Iterable[Loss]) -> None:
+        """These losses stand in the destination, and in the checkpoint."""
+        self._on_their_way.subtract(loss.source for loss in losses)
+
+    def has_unrecorded(self, source: TrackedSource) -> bool:
+        """Whether losses of the source were found that the checkpoint does not know yet."""
+        name = source.source
+        return self._on_their_way[name] > 0 or any(loss.source == name for loss in self.losses)
 
     def source(self, directory: SourceDir, now: float) -> TrackedSource:
         """The source of this directory; new ones are taken in."""
