@@ -10,10 +10,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
 
 from collector.errors import ObjectMissing, VolumeError
 from collector.events import Emit, ReceiptWritten
@@ -73,6 +72,10 @@ class Finisher:
         self._emit = emit
         self._pool = ThreadPoolExecutor(WRITERS, thread_name_prefix="joblog-receipt")
         self._closing: dict[TrackedSource, int] = {}
+        """Finished sources, and how often each was looked at before: each is looked at and read once more."""
+        self._awaiting: dict[TrackedSource, int] = {}
+        """Those of which all is read, and not all committed: only a commit, or a look, can change that."""
+        self._sequence = checkpoint.sequence
         self._writing: list[Future[Written]] = []
 
     @property
@@ -82,7 +85,8 @@ class Finisher:
     @property
     def busy(self) -> bool:
         """Whether a source is on its way to its receipt. One with a file that cannot be read is stuck."""
-        return bool(self._writing) or any(not self._catalog.is_stuck(source) for source in self._closing)
+        under_way = (*self._closing, *self._awaiting)
+        return bool(self._writing) or any(not self._catalog.is_stuck(source) for source in under_way)
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -91,6 +95,8 @@ class Finisher:
         """Decides, after a look at the source, whether it is finished, or done with altogether."""
         if source.missing > 1 and self._is_over(source, now):
             self._retire(source)
+        elif source in self._awaiting:
+            self._closing[source] = self._awaiting.pop(source)
         elif source.finish_by is None and (reason := self.reason(source, now)):
             source.finish_by = reason
             self._closing[source] = source.looks
@@ -99,18 +105,23 @@ class Finisher:
 
     def step(self) -> None:
         """Sends off the receipts of sources that are done, a few at a time, and notes those that stand."""
-        for source in list(islice(self._done(), MOST_WAITING - len(self._writing))):
-            del self._closing[source]
-            self._write(source)
+        if self._checkpoint.sequence != self._sequence:
+            self._sequence = self._checkpoint.sequence
+            self._closing.update(self._awaiting)
+            self._awaiting.clear()
+        for source, looks in list(self._closing.items()):
+            if len(self._writing) >= MOST_WAITING:
+                break
+            if source.looks > looks and self._is_drained(source):
+                self._move_on(source)
         self._note_written()
 
-    def _done(self) -> Iterator[TrackedSource]:
-        """Closing sources that were looked at once more, and of which all is committed."""
-        return (
-            source
-            for source, looks in self._closing.items()
-            if source.looks > looks and self._is_done(source)
-        )
+    def _move_on(self, source: TrackedSource) -> None:
+        looks = self._closing.pop(source)
+        if self._is_committed(source):
+            self._write(source)
+        else:
+            self._awaiting[source] = looks
 
     def reason(self, source: TrackedSource, now: float) -> FinishedBy | None:
         """Why the source is to be taken for finished, None while it is not."""
@@ -124,16 +135,15 @@ class Finisher:
             return "tombstone"
         return "idle" if source.missing > 1 or quiet >= self._idle_seconds else None
 
-    def _is_done(self, source: TrackedSource) -> bool:
+    def _is_drained(self, source: TrackedSource) -> bool:
         if self._complete:
             for tracked in source.files.values():
                 if tracked.retry_at and tracked.unread_bytes:
                     self._catalog.give_up(tracked)
-        return (
-            self._catalog.is_drained(source)
-            and self._catalog.is_committed(source)
-            and not self._catalog.has_unrecorded(source)
-        )
+        return self._catalog.is_drained(source)
+
+    def _is_committed(self, source: TrackedSource) -> bool:
+        return self._catalog.is_committed(source) and not self._catalog.has_unrecorded(source)
 
     def _is_over(self, source: TrackedSource, now: float) -> bool:
         """Whether a vanished source can be forgotten: at once if it never held anything; else it may be that
@@ -148,6 +158,7 @@ class Finisher:
 
     def _retire(self, source: TrackedSource) -> None:
         self._closing.pop(source, None)
+        self._awaiting.pop(source, None)
         if source.source in self._checkpoint.sources:
             self._checkpoint.retire(source.source)
             self._folder.append(retired=[source.source])
@@ -262,7 +273,8 @@ class Finisher:
         """Whether the source holds what the receipt says, and no more came while it was written."""
         committed = self._checkpoint.files_of(written.receipt.source)
         receipted = sum(file.bytes for file in written.receipt.files)
-        return sum(at.bytes for at in committed) == receipted and self._is_done(written.source)
+        unchanged = sum(at.bytes for at in committed) == receipted
+        return unchanged and self._is_drained(written.source) and self._is_committed(written.source)
 
     def _announce(self, receipt: Receipt) -> None:
         self._emit(

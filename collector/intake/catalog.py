@@ -192,7 +192,7 @@ class Catalog(Register):
         """Queues a file of which nothing was read yet, if it is not a copy of another."""
         source = tracked.source
         if len(source.files) > 1 or source.past or source.gone:
-            settled = source.finish_by is not None or self._is_settled(tracked, sight, now)
+            settled = self._is_settled(tracked, sight, now)
             try:
                 original = content_of(self._volume, source, sight)
                 if original is not None:
@@ -215,6 +215,8 @@ class Catalog(Register):
 
     def _continue_as(self, original: TrackedFile, copy: TrackedFile, sight: FileSight, now: float) -> None:
         source = copy.source
+        if original.gone and original.is_unsure:
+            original.size = original.longest  # what it grew by may have been written after the cut
         self._unname(original)
         source.deferred.pop(sight.name, None)
         self.queue.drop(copy)

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 from collector.errors import ExportDamaged
-from collector.model import FileId, Receipt, ReceiptFile
+from collector.model import FileId, Loss, Receipt, ReceiptFile
 from collector.query.files import FileKey, FileProof, Mark
 from collector.query.intervals import Ranges
 from collector.query.report import Difference
@@ -81,16 +81,21 @@ class Receipts:
                         Difference("missing", detail, receipt.volume, receipt.source, key=_key(receipt))
                     )
 
-    def compare_losses(self, losses: dict[FileKey, Ranges], volume: str | None) -> None:
-        """Reports losses of the records that no receipt of their source lists, where it has one."""
-        for (of, file), ranges in losses.items():
+    def compare_losses(self, losses: dict[FileKey, list[tuple[int, Loss]]], volume: str | None) -> None:
+        """Reports losses of the records that no receipt of their source lists, where it has one. Each comes
+        with its record's number: what was lost behind the last object that a receipt names may have been
+        lost after it was written, and a further receipt will list it.
+        """
+        for (of, file), lost in losses.items():
             revisions = self._all.get((of, file.source), [])
-            if not revisions or volume not in (None, of):
+            if volume not in (None, of):
                 continue
+            newest = max((_sequence(key) for receipt in revisions for key in receipt.objects), default=-1)
             every = (loss for receipt in revisions for loss in receipt.losses)
             same = (loss for loss in every if (loss.path, loss.generation) == (file.path, file.generation))
             listed = Ranges((loss.start, loss.end) for loss in same)
-            for low, high in ranges:
+            due = Ranges((loss.start, loss.end) for sequence, loss in lost if sequence <= newest)
+            for low, high in due:
                 for start, end in listed.missing(low, high):
                     where = (of, file.source, file.path, file.generation, start, end)
                     detail = "lost by the records, but not listed as lost"
@@ -108,6 +113,12 @@ class Receipts:
 
 def _key(receipt: Receipt) -> str:
     return receipt_key(receipt.namespace, receipt.source, receipt.volume, receipt.revision)
+
+
+def _sequence(key: str) -> int:
+    """The number of the record that names this object."""
+    number = key.rpartition("-")[2].partition(".")[0]
+    return int(number) if number.isdigit() else -1
 
 
 def _file_key(receipt: Receipt, file: ReceiptFile) -> FileKey:

@@ -7,15 +7,15 @@ known to the records, and a running collector is no difference.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from collector.errors import ExportDamaged, ObjectMissing
-from collector.model import FileId, Loss, OpenRecord, VoidRecord
+from collector.model import BatchRecord, FileId, Loss, OpenRecord, VoidRecord
 from collector.query.compare import VolumeTree, compare
 from collector.query.export import Claim, Shard, claims, receipt_keys, record_bodies, shards
 from collector.query.fetch import in_order
 from collector.query.files import FileKey, FileProof
-from collector.query.intervals import Range, Ranges
+from collector.query.intervals import Range
 from collector.query.proof import ObjectProof
 from collector.query.receipts import Receipts
 from collector.query.report import Difference, Kind, Progress, Report, VolumeSummary
@@ -63,7 +63,7 @@ class _Verification:
         self._summaries: dict[str, VolumeSummary] = {}
         self._receipts = Receipts(self._found)
         self._files: dict[FileKey, FileProof] = {}
-        self._losses: dict[FileKey, Ranges] = {}
+        self._losses: dict[FileKey, list[tuple[int, Loss]]] = {}
         self._listed: set[str] = set()
         self._named: set[str] = set()
         self._there: set[str] = set()
@@ -97,7 +97,7 @@ class _Verification:
             if isinstance(item, Claim):
                 self._prove_claim(item, body)
             elif isinstance(item, VoidRecord):
-                self._lose(shard.volume, item.losses)
+                self._lose(item)
         summary.records += sequence.records
 
     def _body(self, item: Claim | OpenRecord | VoidRecord) -> bytes | None:
@@ -111,7 +111,7 @@ class _Verification:
     def _prove_claim(self, claim: Claim, body: bytes | None) -> None:
         record = claim.record
         self._named.add(record.object_key)
-        self._lose(record.volume, record.losses)
+        self._lose(record)
         try:
             ref = ObjectRef.of(record, claim.voids)
         except ExportDamaged as error:
@@ -184,11 +184,11 @@ class _Verification:
         for kind, file, start, end, detail in proof.strays:
             self._differs(kind, (volume, file), (start, end), detail, key)
 
-    def _lose(self, volume: str, losses: Iterable[Loss]) -> None:
-        for loss in losses:
+    def _lose(self, record: BatchRecord | VoidRecord) -> None:
+        for loss in record.losses:
             file = FileId(loss.source, loss.path, loss.generation)
-            self._file(volume, file).lose(loss.start, loss.end)
-            self._losses.setdefault((volume, file), Ranges()).add(loss.start, loss.end)
+            self._file(record.volume, file).lose(loss.start, loss.end)
+            self._losses.setdefault((record.volume, file), []).append((record.sequence, loss))
 
     def _compare(self, tree: VolumeTree) -> None:
         files = {file: proof for (volume, file), proof in self._files.items() if volume == tree.volume}

@@ -393,6 +393,22 @@ def test_a_finished_source_with_a_copy_in_progress(story: Story):
     assert story.catalog.is_drained(source)
 
 
+def test_copytruncate_in_a_source_that_is_about_to_finish(story: Story):
+    """Cut and soon longer than before, and the copy first seen then: it waits in a closing source too."""
+    log, to = story.pod / "app.log", story.pod / "app.log.1"
+    log.write_bytes(numbered(0, 10))
+    story.turn()
+    (source,) = story.catalog
+    source.finish_by = "tombstone"
+    story.catalog.recheck(source)
+    story.read()
+    copy_in_place(log, to)
+    truncate(log, numbered(10, 20))
+    story.turns(5)
+    assert story.text == {("app.log", 0): numbered(0, 10), ("app.log", 1): numbered(10, 20)}
+    assert story.catalog.is_drained(source)
+
+
 def test_a_backup_is_collected_in_the_end(story: Story):
     """A copy whose original is not cut is a file like any other, after a while."""
     log, to = story.pod / "app.log", story.pod / "app.log.bak"

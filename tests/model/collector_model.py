@@ -30,7 +30,7 @@ from killing_store import Killed, KillingStore, KillPoint
 from modelled_volume import LINES, LOGS, SOURCES, Volume
 
 from collector.errors import Fenced
-from collector.records import COMMITS, DATA
+from collector.records import COMMITS, DATA, RECEIPTS
 
 QUICKLY_SECONDS = 5.0
 """Well within the time for which the copy of a copytruncate is waited for."""
@@ -297,6 +297,9 @@ class CollectorModel(RuleBasedStateMachine):
         assert code == (1 if self.losses() - before else 0)
         # Without --complete, a source that went on a moment ago has its next receipt later.
         check(self.volume, finished=self.volume.finished(complete=True) if complete else set())
+
+    def receipts(self) -> list[str]:
+        return [entry.key for entry in self.site.store.list(RECEIPTS)]
 
     def losses(self) -> Counter:
         return Counter((place, loss) for place, each in read(self.volume).items() for loss in each.losses)

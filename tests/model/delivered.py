@@ -94,10 +94,11 @@ def check(volume: Volume, *, finished: set[str]) -> None:
         _check_whole(content, found, f"{source}: content {content.number} of {sorted(content.paths)}")
     _check_ended(volume, found)
     _check_once(volume, found)
-    newest = _newest_receipts(volume)
+    receipts = _receipts(volume)
     for source in sorted(finished):
-        assert source in newest, f"{source} has no receipt"
-        _check_receipt(source, newest[source], volume, found)
+        assert receipts[source], f"{source} has no receipt"
+        _check_receipt(source, receipts[source][-1], volume, found)
+        _check_listed(source, receipts[source], found)
 
 
 def _check_written(place: Place, collected: Collected, known: list[Content]) -> None:
@@ -160,14 +161,23 @@ def _check_once(volume: Volume, found: dict[Place, Collected]) -> None:
         assert times <= volume.copied.get(mark, 1), f"{mark!r} is there {times} times"
 
 
-def _newest_receipts(volume: Volume) -> dict[str, dict]:
-    newest: dict[str, dict] = {}
+def _receipts(volume: Volume) -> defaultdict[str, list[dict]]:
+    """Each source's receipts, the newest last."""
+    receipts: defaultdict[str, list[dict]] = defaultdict(list)
     for entry in volume.site.store.list(RECEIPTS):
         receipt = json.loads(volume.site.store.get(entry.key))
-        known = newest.get(receipt["source"])
-        if known is None or known["revision"] < receipt["revision"]:
-            newest[receipt["source"]] = receipt
-    return newest
+        receipts[receipt["source"]].append(receipt)
+    for revisions in receipts.values():
+        revisions.sort(key=lambda receipt: receipt["revision"])
+    return receipts
+
+
+def _check_listed(source: str, revisions: list[dict], found: dict[Place, Collected]) -> None:
+    """Each loss is in a receipt: those of a directory that stood there before are in an earlier one."""
+    losses = [(receipt["source"], loss) for receipt in revisions for loss in receipt["losses"]]
+    listed = {(of, loss["path"], loss["generation"], loss["start"], loss["end"]) for of, loss in losses}
+    lost = {(*place, *loss) for place, each in found.items() if place[0] == source for loss in each.losses}
+    assert lost <= listed, f"{source}: no receipt lists {lost - listed}"
 
 
 def _check_receipt(source: str, receipt: dict, volume: Volume, found: dict[Place, Collected]) -> None:

@@ -214,17 +214,18 @@ class Volume:
         goes_on = files.get(copy.to) is copy.content and original is not None
         goes_on = goes_on and original.data.startswith(copy.content.data)
         if goes_on:
+            allowed = len(marks(bytes(copy.content.data)))
             rest = bytes(original.data[len(copy.content.data) :])
             self._write(self.path(copy.source, copy.to), copy.content, rest)
             if not copy.strict:
-                self._allow_twice(rest)
+                self._allow_twice(marks(bytes(copy.content.data))[allowed:])
             self.truncate(copy.source, copy.original, kind)
 
     def loosen_copy(self) -> None:
         """What the copy in progress holds may be collected from both files: it is no quick copytruncate."""
         if self.copy and self.copy.strict:
             self.copy.strict = False
-            self._allow_twice(bytes(self.copy.content.data))
+            self._allow_twice(marks(bytes(self.copy.content.data)))
 
     def _disturb(self, content: Content) -> None:
         """Something else happens to the original or the copy than a copytruncate does."""
@@ -233,8 +234,8 @@ class Volume:
             if content in (self.copy.content, original):
                 self.loosen_copy()
 
-    def _allow_twice(self, data: bytes) -> None:
-        for mark in MARK.findall(data):
+    def _allow_twice(self, twice: list[bytes]) -> None:
+        for mark in twice:
             self.copied[mark] = self.copied.get(mark, 1) + 1
 
     # --- what the collector does, as far as the model must know

@@ -39,3 +39,29 @@ def test_rewritten_and_deleted_while_open(model: CollectorModel):
     model.volume.copytruncate(".", "worker.log", "lines")
     model.volume.delete_source(".")
     model.turns(seconds=1.0, times=2)
+
+
+def test_no_receipt_before_its_losses_are_recorded(model: CollectorModel):
+    """The destination hangs while the loss of a truncated half line is on its way: the receipt waits for it,
+    and lists it.
+    """
+    model.rests()
+    model.volume.append(POD, "app.log", "half")
+    model.turns(seconds=1.0, times=1)
+    model.volume.truncate(POD, "app.log", None)
+    model.collector.store.hold()
+    model.volume.bury(POD)
+    model.turns(seconds=12.0, times=8)
+    assert model.receipts() == []
+
+
+def test_half_a_line_of_a_source_that_is_deleted(model: CollectorModel):
+    """Of a source nothing but half a line was seen, and it is deleted: that is collected through the open
+    descriptor, or counted as lost, and the source is not forgotten before.
+    """
+    model.rests()
+    model.volume.append(POD, "app.log", "half")
+    model.turns(seconds=1.0, times=1)
+    model.volume.delete_source(POD)
+    model.turns(seconds=3.0, times=3)
+    model.rests()

@@ -168,6 +168,17 @@ def test_gap_that_is_a_loss(export, store):
     assert verify(store).ok
 
 
+def test_lost_after_the_receipt(export, store):
+    """What was lost since a receipt was written is none of its faults; the next receipt must list it."""
+    export.batch(Read(POD, TEXT))
+    export.receipt(POD, file_of(TEXT))
+    loss = Loss(POD.source, "app.log", 0, 14, 100, "truncated")
+    export.batch(Read(POD, b"later\n", start=100), losses=[loss])
+    assert verify(store).ok
+    export.receipt(POD, file_of(TEXT + b"later\n"), revision=2)
+    assert [place(only(verify(store)))] == [(POD.source, "app.log", 14, 100)]
+
+
 def test_object_missing(export, store):
     """An object that is gone is named, and so are the bytes that were in it."""
     record = export.batch(Read(POD, TEXT), put=False)
