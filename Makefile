@@ -1,7 +1,7 @@
 # `make help` lists the targets. Everything is installed into .venv; nothing else on the machine changes, but that on Debian
 # python3-venv is installed where it is missing (as root).
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check lowest e2e soak lock clean
+.PHONY: help demo setup test check lowest e2e soak long kills bench lock clean
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest --numprocesses 2
@@ -36,8 +36,19 @@ lowest: $(VENV)/.dev  ## the tests with the oldest versions that pyproject.toml 
 e2e: $(VENV)/.dev  ## the tests against real servers, file systems and images; see CONTRIBUTING.md
 	$(BIN)/pytest -m e2e
 
-soak: $(VENV)/.dev  ## the tests that take minutes
-	$(BIN)/pytest -m soak
+SECONDS := $(or $(JOBLOG_SOAK_SECONDS),1200)
+soak: $(VENV)/.dev  ## everything at random for SECONDS (1200): chaos with both destinations, the model, fuzzing
+	JOBLOG_SOAK_SECONDS=$(SECONDS) $(BIN)/pytest -m soak tests/soak tests/model tests/fuzz
+
+long: $(VENV)/.dev  ## the other tests that take minutes
+	$(BIN)/pytest -m soak --ignore tests/soak --ignore tests/model --ignore tests/fuzz
+
+KILLS := 1000
+kills: $(VENV)/.dev  ## KILLS (1000) times kill -9 in a row, on file: and on s3:
+	JOBLOG_TEST_KILLS=$(KILLS) $(BIN)/pytest -s -m soak tests/collect/test_kill.py
+
+bench: $(VENV)/.dev  ## what receipts cost
+	$(BIN)/python bench/receipts.py
 
 lock: $(VENV)/.dev  ## renews requirements/*.txt with the newest versions
 	$(COMPILE) --upgrade --output-file requirements/run.txt pyproject.toml

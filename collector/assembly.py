@@ -8,7 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from collector.config import Config, VolumeConfig
+from collector.budget import Budget, plan
+from collector.config_sections import Config, VolumeConfig
 from collector.errors import VolumeError
 from collector.events import CollectorStarted, Emit, Event
 from collector.finish import Finisher
@@ -18,11 +19,13 @@ from collector.intake.globs import Selection
 from collector.intake.layout import Layout
 from collector.intake.names import decode_name
 from collector.intake.read import Reader
+from collector.intake.removal import expect_deletable
 from collector.intake.scan import Scanner
 from collector.intake.volume import Volume
 from collector.intake.watch import Watch, choose
 from collector.model import BatchSettings, Owner
 from collector.pipeline import Clock, Pipeline, Plan
+from collector.retention import Outlook, Retention
 from collector.sink.ledger import Ledger
 from collector.sink.retry import RetryPolicy
 from collector.sink.store import Store
@@ -33,11 +36,6 @@ from collector.takeover import Completion, parts_of, survey, take_over
 ONCE_PARTIAL_SECONDS = 5.0
 SETTLE_SECONDS = 10.0
 ONCE_SETTLE_SECONDS = 2.0
-
-LARGEST_ARENA_BYTES = 16 << 20
-SMALLEST_ARENA_BYTES = 4 << 20
-ARENA_PART = 32
-"""An arena is this part of the memory limit, so that batches, encoder and uploads fit beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +56,15 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What the user may have got wrong, opened: the volume, what its names mean, the state folder."""
+    """What the user may have got wrong, opened: the volume, what its names mean, the state folder, and how
+    much memory there is.
+    """
 
     layout: Layout
     volume: Volume
     discovery: Discovery
     folder: StateFolder
+    budget: Budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +76,20 @@ class Parts:
     scanner: Scanner
     finisher: Finisher
     pipeline: Pipeline
+    retention: Retention | None
     watch_kind: str
     watch_reason: str
 
 
 def open_ground(task: Task) -> Ground:
-    """Raises UsageError for a layout, pattern or volume that is wrong."""
+    """Raises UsageError for a layout, pattern or volume that is wrong, or too little memory."""
     wanted = task.volume
+    budget = plan(
+        task.memory_bytes,
+        export=task.config.format,
+        max_line_bytes=wanted.max_line_bytes,
+        batch_max_bytes=task.config.batch.max_bytes,
+    )
     layout = Layout.parse(wanted.layout)
     selection = Selection(wanted.include, wanted.exclude)
     volume = Volume(wanted.path)
@@ -93,7 +101,18 @@ def open_ground(task: Task) -> Ground:
         shard=task.shard,
         shards=task.config.shards,
     )
-    return Ground(layout, volume, discovery, StateFolder(task.config.state, wanted.name, task.shard))
+    if wanted.retention is not None:
+        _expect_deletable(volume, discovery, layout)
+    return Ground(layout, volume, discovery, StateFolder(task.config.state, wanted.name, task.shard), budget)
+
+
+def _expect_deletable(volume: Volume, discovery: Discovery, layout: Layout) -> None:
+    """Raises VolumeError where retention is configured for a volume that nothing can be deleted from."""
+    try:
+        sources = discovery.sources()
+    except OSError:
+        sources = []  # the scanner will say why it cannot be listed
+    expect_deletable(volume, sources, in_root=layout.source_depth == 1)
 
 
 class Assembly:
@@ -123,7 +142,7 @@ class Assembly:
 
         Raises JoblogError, VolumeError where the volume cannot be listed.
         """
-        task, now = self._task, self._task.clock.wall()
+        task, now = self._task, self._task.clock.steady()
         checkpoint, lacks_object = survey(self._ground.folder, self._ledger())
         if lacks_object:
             return True
@@ -135,7 +154,25 @@ class Assembly:
         finisher = self._finisher(catalog, checkpoint, _silent)
         finishes = any(source.finish_by is None and finisher.reason(source, now) for source in looked)
         wanted = catalog.queue.ready or catalog.losses or catalog.has_deferred()
-        return bool(finishes or wanted or catalog.has_failures())
+        retention = self._retention(catalog, checkpoint, finisher, self._reader(), _silent)
+        is_due = retention is not None and retention.is_due()
+        return bool(finishes or wanted or catalog.has_failures() or is_due)
+
+    def outlook(self) -> list[Outlook]:
+        """What retention would do with each source, if a collector took the shard now. Writes nothing.
+
+        Raises JoblogError, VolumeError where the volume cannot be listed.
+        """
+        task = self._task
+        checkpoint, _ = survey(self._ground.folder, self._ledger())
+        catalog = self._catalog(checkpoint, _silent)
+        scanner = self._scanner(catalog, None, _silent)
+        scanner.scan(task.clock.steady(), task.clock.monotonic())
+        if scanner.unreadable:
+            raise VolumeError(f"volume {self._ground.volume.path}: {scanner.unreadable}")
+        finisher = self._finisher(catalog, checkpoint, _silent)
+        retention = self._retention(catalog, checkpoint, finisher, self._reader(), self._emit)
+        return [] if retention is None else list(retention.outlook())
 
     def parts(self) -> Parts:
         """Takes the shard over. Raises JoblogError."""
@@ -174,10 +211,11 @@ class Assembly:
             emit=self._emit,
         )
         self._stack.callback(pipeline.close)
+        retention = self._retention(catalog, checkpoint, finisher, reader, self._emit)
         # Last in, first out: whatever waits for the destination is told to give up before it is waited for.
         self._stack.callback(self._give_up)
-        pipeline.count_losses(voided)
-        return Parts(catalog, reader, scanner, finisher, pipeline, kind, why)
+        pipeline.losses.note_found(voided)
+        return Parts(catalog, reader, scanner, finisher, pipeline, retention, kind, why)
 
     def _ledger(self) -> Ledger:
         task = self._task
@@ -200,9 +238,10 @@ class Assembly:
             self._ground.layout,
             partial_after_seconds=min(patient, ONCE_PARTIAL_SECONDS) if task.once else patient,
             settle_seconds=ONCE_SETTLE_SECONDS if task.once else SETTLE_SECONDS,
+            follow=not task.once,
             emit=emit,
         )
-        now = task.clock.wall()
+        now = task.clock.steady()
         if checkpoint.files:
             # An empty volume on another file system than these is one that is not mounted.
             self._ground.discovery.devices = {at.evidence.device for at in checkpoint.files.values()}
@@ -217,11 +256,11 @@ class Assembly:
 
     def _reader(self) -> Reader:
         task = self._task
-        arena_bytes = min(max(task.memory_bytes // ARENA_PART, SMALLEST_ARENA_BYTES), LARGEST_ARENA_BYTES)
         return Reader(
             self._ground.volume,
             task.volume.name,
-            arena_bytes=max(arena_bytes, 2 * task.volume.max_line_bytes),
+            arena_bytes=self._ground.budget.arena_bytes,
+            most_lines=self._ground.budget.arena_lines,
             max_line_bytes=task.volume.max_line_bytes,
             open_files=task.config.limits.open_files,
             follow=not task.once,
@@ -272,11 +311,37 @@ class Assembly:
             tombstone=volume.tombstone,
             complete_after_idle_seconds=volume.complete_after_idle_seconds,
             complete=self._task.complete,
+            follow=not self._task.once,
+            clock=self._task.clock.steady,
             wake=self._wake,
             emit=emit,
         )
         self._stack.callback(finisher.close)
         return finisher
+
+    def _retention(
+        self, catalog: Catalog, checkpoint: Checkpoint, finisher: Finisher, reader: Reader, emit: Emit
+    ) -> Retention | None:
+        wanted = self._task.volume.retention
+        if wanted is None:
+            return None
+        retention = Retention(
+            wanted,
+            catalog=catalog,
+            checkpoint=checkpoint,
+            folder=self._ground.folder,
+            finisher=finisher,
+            reader=reader,
+            discovery=self._ground.discovery,
+            volume=self._ground.volume,
+            store=self._store,
+            tombstone=self._task.volume.tombstone,
+            clock=self._task.clock,
+            wake=self._wake,
+            emit=emit,
+        )
+        self._stack.callback(retention.close)
+        return retention
 
     def _plan(self) -> Plan:
         task, config = self._task, self._task.config
@@ -291,7 +356,7 @@ class Assembly:
                 max_line_bytes=task.volume.max_line_bytes,
             ),
             fields=self._ground.layout.field_names,
-            batch_max_bytes=config.batch.max_bytes,
+            budget=self._ground.budget,
             batch_max_age_seconds=config.batch.max_age_seconds,
             read_bytes_per_second=config.limits.read_bytes_per_second,
         )

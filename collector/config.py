@@ -1,7 +1,7 @@
 """What the user configured: read once, checked whole, and frozen.
 
 Options win over the environment (`JOBLOG_…`), the environment over the file, the file over the
-defaults that stand here. All faults are found together, each with its place. This is the only module
+defaults of its sections. All faults are found together, each with its place. This is the only module
 that reads the process's environment.
 """
 
@@ -9,153 +9,29 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from collector.config_place import Fault, KeyPath, Place, Placed, read, shown
+from collector.config_sections import (
+    BatchConfig,
+    Config,
+    LimitsConfig,
+    RetentionConfig,
+    Section,
+    VolumeConfig,
+)
 from collector.errors import ConfigError, UsageError
-from collector.model import Compression, ExportFormat
-from collector.units import duration_seconds, size_bytes
-
-DEFAULT_STATE = Path("/var/lib/joblog")
-DEFAULT_HTTP = "127.0.0.1:8080"
-OFF = "off"
-
-_VOLUME_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-_ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
-
-
-def _between(parse: Callable[[object], float], low: str, high: str) -> BeforeValidator:
-    def check(value: object) -> float:
-        number = parse(value)
-        if not parse(low) <= number <= parse(high):
-            raise ValueError(f"should be from {low} to {high}")
-        return number
-
-    return BeforeValidator(check)
-
-
-_duration = partial(_between, duration_seconds)
-_size = partial(_between, size_bytes)
-
-
-def _count(low: str, high: str) -> BeforeValidator:
-    def number(value: object) -> int:
-        if not re.fullmatch(r"[0-9]{1,18}", str(value)):
-            raise ValueError("should be a whole number")
-        return int(str(value))
-
-    return _between(number, low, high)
-
-
-def _text(value: str) -> str:
-    if not value or "\0" in value:
-        raise ValueError("should not be empty")
-    return value
-
-
-def _folder(value: object) -> object:
-    return Path(_text(value)) if isinstance(value, str) else value
-
-
-def _volume_name(value: str) -> str:
-    if not _VOLUME_NAME.fullmatch(value):
-        raise ValueError(
-            "should be 1 to 63 letters, digits, '.', '_' or '-', and begin with a letter or digit"
-        )
-    return value
-
-
-def _file_name(value: str) -> str:
-    if _text(value) in (".", "..") or "/" in value or len(value.encode(errors="surrogateescape")) > 255:
-        raise ValueError("should be the plain name of a file, without '/'")
-    return value
-
-
-def _address(value: object) -> object:
-    """None for `off`; HOST:PORT as it is."""
-    if value == OFF or value is None:
-        return None
-    match = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
-    if match is None or int(match[1]) > 65535:
-        raise ValueError("should be HOST:PORT, such as 127.0.0.1:8080 or [::]:8080, or off")
-    return value
-
-
-Text = Annotated[str, AfterValidator(_text)]
-Folder = Annotated[Path, BeforeValidator(_folder)]
-
-
-class _Section(BaseModel):
-    # The names in the file are the validation aliases; code says the name with its unit.
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class VolumeConfig(_Section):
-    path: Folder
-    name: Annotated[str, AfterValidator(_volume_name)] = "default"
-    layout: Text = "subpath"
-    include: tuple[Text, ...] = ("**",)
-    exclude: tuple[Text, ...] = ()
-    watch: Literal["auto", "inotify", "poll"] = "auto"
-    poll_interval_seconds: Annotated[float, _duration("10ms", "1h")] = Field(
-        default=1.0, validation_alias="poll_interval"
-    )
-    max_line_bytes: Annotated[int, _size("1KiB", "8MiB")] = 1 << 20
-    partial_after_seconds: Annotated[float, _duration("10ms", "24h")] = Field(
-        default=60.0, validation_alias="partial_after"
-    )
-    tombstone: Annotated[str, AfterValidator(_file_name)] = "tombstone"
-    complete_after_idle_seconds: Annotated[float, _duration("1s", "720h")] = Field(
-        default=900.0, validation_alias="complete_after_idle"
-    )
-
-
-class BatchConfig(_Section):
-    max_bytes: Annotated[int, _size("64KiB", "1GiB")] = 64 << 20
-    max_age_seconds: Annotated[float, _duration("10ms", "24h")] = Field(
-        default=30.0, validation_alias="max_age"
-    )
-
-
-class LimitsConfig(_Section):
-    read_bytes_per_second: Annotated[int, _size("1KiB", "1TiB")] | None = None
-    memory_bytes: Annotated[int, _size("128MiB", "1TiB")] = Field(
-        default=512 << 20, validation_alias="memory"
-    )
-    open_files: Annotated[int, _count("16", "1048576")] = 4096
-
-
-class Config(_Section):
-    """One collector. `http` is None where it is off."""
-
-    volumes: tuple[VolumeConfig, ...] = ()
-    to: Text
-    format: ExportFormat = "parquet"
-    compression: Compression = "zstd"
-    batch: BatchConfig = BatchConfig()
-    limits: LimitsConfig = LimitsConfig()
-    state: Folder = DEFAULT_STATE
-    shards: Annotated[int, _count("1", "999")] = 1
-    coordinator: Literal["none", "file", "kubernetes"] = "none"
-    http: Annotated[str | None, BeforeValidator(_address)] = DEFAULT_HTTP
-
-    @property
-    def http_is_default(self) -> bool:
-        """Whether nobody asked for this address: a taken one is then no error."""
-        return "http" not in self.model_fields_set
 
 
 class NotYet(NamedTuple):
     """A setting of the contract whose feature this version does not have: all its values, or these."""
 
-    section: type[_Section]
+    section: type[Section]
     key: str
     values: tuple[str, ...] = ()
 
@@ -164,7 +40,6 @@ NOT_YET = (
     NotYet(VolumeConfig, "multiline"),
     NotYet(VolumeConfig, "parse"),
     NotYet(VolumeConfig, "redact"),
-    NotYet(VolumeConfig, "retention"),
     NotYet(Config, "coordinator", ("file", "kubernetes")),
 )
 
@@ -290,13 +165,16 @@ def _set(values: dict[str, object], key: KeyPath, value: object) -> None:
         inner[key[-1]] = value
 
 
-def _sections(placed: Placed) -> Iterator[tuple[KeyPath, dict[str, object], type[_Section]]]:
+def _sections(placed: Placed) -> Iterator[tuple[KeyPath, dict[str, object], type[Section]]]:
     """Each mapping of the configuration with what it should be; mappings of the wrong shape are left out."""
     values = placed.values
     yield (), values, Config
     for key, volume in _volumes(placed):
         yield key, volume, VolumeConfig
-    sections: tuple[tuple[str, type[_Section]], ...] = (("batch", BatchConfig), ("limits", LimitsConfig))
+        retention = volume.get("retention")
+        if isinstance(retention, dict):
+            yield (*key, "retention"), retention, RetentionConfig
+    sections: tuple[tuple[str, type[Section]], ...] = (("batch", BatchConfig), ("limits", LimitsConfig))
     for name, model in sections:
         section = values.get(name)
         if isinstance(section, dict):
@@ -321,7 +199,7 @@ def _check_keys(placed: Placed) -> None:
                 del values[name]
 
 
-def _key_fault(model: type[_Section], name: str, value: object) -> str:
+def _key_fault(model: type[Section], name: str, value: object) -> str:
     for row in NOT_YET:
         wanted = value in row.values if row.values else value is not None
         if row.section is model and row.key == name and wanted:
@@ -335,7 +213,7 @@ def _key_fault(model: type[_Section], name: str, value: object) -> str:
     return f"unknown key: {meant}"
 
 
-def setting_names(model: type[_Section]) -> frozenset[str]:
+def setting_names(model: type[Section]) -> frozenset[str]:
     """The keys of one section as the file has them, those of later versions included."""
     fields = {str(field.validation_alias or name) for name, field in model.model_fields.items()}
     return frozenset(fields | {row.key for row in NOT_YET if row.section is model})

@@ -238,6 +238,32 @@ class ReceiptWritten(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SourceDeleted(Event):
+    """Retention deleted the files of a source that `receipt` (a key) proves. `files` and `bytes` are those of
+    this time: what a collector that was killed had deleted before is not counted again.
+    """
+
+    name: ClassVar[str] = "source_deleted"
+    volume: str
+    source: str
+    receipt: str
+    files: int
+    bytes: int
+    reason: Literal["age", "space"]
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionSkipped(Event):
+    """A source was to be deleted, and is not, or not as a whole; or (source empty) nothing can be."""
+
+    name: ClassVar[str] = "retention_skipped"
+    level: ClassVar[Level] = "warning"
+    volume: str
+    source: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class DestinationFailing(Event):
     name: ClassVar[str] = "destination_failing"
     level: ClassVar[Level] = "warning"

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from collector.config import Config, VolumeConfig
+from collector.config_sections import Config, VolumeConfig
 from collector.errors import StateError
 from collector.intake.discover import DEEPEST_LEVEL
 from collector.intake.globs import Selection

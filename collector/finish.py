@@ -7,25 +7,25 @@ its receipt put. Bytes that come later make it unfinished again, and give a furt
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from collector.errors import ObjectMissing, VolumeError
 from collector.events import Emit, ReceiptWritten
 from collector.intake.catalog import Catalog
-from collector.intake.names import decode_name, encode_name
-from collector.intake.track import TrackedFile, TrackedSource, short_hash
+from collector.intake.names import encode_name
+from collector.intake.rehash import hashed
+from collector.intake.track import TrackedFile, TrackedSource
 from collector.intake.volume import Volume, close
 from collector.model import FileCheckpoint, FileId, FinishedBy, Receipt, ReceiptFile, SourceCheckpoint
 from collector.records import decode_receipt, encode_receipt, receipt_key
 from collector.sink.store import Store
 from collector.state.checkpoint import Checkpoint
 from collector.state.folder import StateFolder
-from collector.state.receipt import build, says_the_same
+from collector.state.receipt import build, carried, says_the_same
 
 TOMBSTONE_BYTES = 256
 WRITERS = 8
@@ -33,6 +33,9 @@ MOST_WAITING = 64
 
 RETIRE_SECONDS = 600.0
 """How long a source whose directory is gone is remembered with its files."""
+
+MOST_TRIES = 3
+"""With `--complete`, how often a file is tried before what is left of it is taken for lost."""
 
 QUIET_SECONDS = 10.0
 """A source that went on after its receipt must be quiet for so long before the next revision."""
@@ -57,6 +60,8 @@ class Finisher:
         tombstone: str,
         complete_after_idle_seconds: float,
         complete: bool,
+        follow: bool,
+        clock: Callable[[], float],
         wake: Callable[[], None],
         emit: Emit,
     ) -> None:
@@ -68,6 +73,8 @@ class Finisher:
         self._tombstone = tombstone
         self._idle_seconds = complete_after_idle_seconds
         self._complete = complete
+        self._follow = follow
+        self._clock = clock
         self._wake = wake
         self._emit = emit
         self._pool = ThreadPoolExecutor(WRITERS, thread_name_prefix="joblog-receipt")
@@ -86,7 +93,10 @@ class Finisher:
     def busy(self) -> bool:
         """Whether a source is on its way to its receipt. One with a file that cannot be read is stuck."""
         under_way = (*self._closing, *self._awaiting)
-        return bool(self._writing) or any(not self._catalog.is_stuck(source) for source in under_way)
+        return bool(self._writing) or any(
+            not self._catalog.is_stuck(source) or (self._complete and self._catalog.is_retried(source))
+            for source in under_way
+        )
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -94,7 +104,7 @@ class Finisher:
     def consider(self, source: TrackedSource, now: float) -> None:
         """Decides, after a look at the source, whether it is finished, or done with altogether."""
         if source.missing > 1 and self._is_over(source, now):
-            self._retire(source)
+            self.retire(source)
         elif source in self._awaiting:
             self._closing[source] = self._awaiting.pop(source)
         elif source.finish_by is None and (reason := self.reason(source, now)):
@@ -125,7 +135,7 @@ class Finisher:
 
     def reason(self, source: TrackedSource, now: float) -> FinishedBy | None:
         """Why the source is to be taken for finished, None while it is not."""
-        quiet = now - (source.newest or source.first_seen)
+        quiet = now - self._last_stir(source)
         known = self._checkpoint.sources.get(source.source)
         if self._complete:
             return "complete"
@@ -135,12 +145,20 @@ class Finisher:
             return "tombstone"
         return "idle" if source.missing > 1 or quiet >= self._idle_seconds else None
 
+    def _last_stir(self, source: TrackedSource) -> float:
+        """Since when the source is quiet. Who stays sees that for himself: the mtimes of what stood there at
+        the first look are by the clock of whoever keeps the files.
+        """
+        if self._follow:
+            return max(source.newest, source.first_seen)
+        return source.newest or source.first_seen
+
     def _is_drained(self, source: TrackedSource) -> bool:
         if self._complete:
             for tracked in source.files.values():
-                if tracked.retry_at and tracked.unread_bytes:
+                if tracked.failures >= MOST_TRIES and tracked.unread_bytes:
                     self._catalog.give_up(tracked)
-        return self._catalog.is_drained(source)
+        return not source.error and self._catalog.is_drained(source)
 
     def _is_committed(self, source: TrackedSource) -> bool:
         return self._catalog.is_committed(source) and not self._catalog.has_unrecorded(source)
@@ -156,7 +174,8 @@ class Finisher:
             return not any(tracked.taken_offset or tracked.seen_bytes for tracked in files)
         return source.finished and now - source.missing_since >= RETIRE_SECONDS
 
-    def _retire(self, source: TrackedSource) -> None:
+    def retire(self, source: TrackedSource) -> None:
+        """The source is gone from the volume and done with: keeps only what a new one must not repeat."""
         self._closing.pop(source, None)
         self._awaiting.pop(source, None)
         if source.source in self._checkpoint.sources:
@@ -190,7 +209,9 @@ class Finisher:
             hashes=hashes,
             empty_files=empty,
         )
-        receipt = replace(receipt, files=tuple(_with_last_hole(file, live) for file in receipt.files))
+        by_place = {(each.file.path, each.file.generation): each for each in live}
+        files = (_with_last_hole(file, by_place.get((file.path, file.generation))) for file in receipt.files)
+        receipt = replace(receipt, files=tuple(files))
         # A file may have moved since its last commit.
         names = {each.file: encode_name(each.name) for each in live}
         return receipt, {
@@ -205,19 +226,34 @@ class Finisher:
         self, source: TrackedSource, receipt: Receipt, unhashed: dict[FileId, FileCheckpoint]
     ) -> Written:
         """Puts the receipt under the first revision that is free, unless it already stands."""
-        if unhashed or source.tombstone:
+        before = self._standing(receipt, receipt.revision - 1)
+        if before is not None:
+            receipt = carried(before, receipt)
+        if source.tombstone or any(file.sha256 is None for file in receipt.files):
             receipt = self._read_again(source, receipt, unhashed)
+        if before is not None and says_the_same(before, receipt):
+            return Written(source, before, is_new=False)
         while True:
-            key = receipt_key(receipt.namespace, receipt.source, receipt.volume, receipt.revision)
+            key = _key(receipt, receipt.revision)
             if self._store.put_new(key, encode_receipt(receipt)):
                 return Written(source, receipt, is_new=True)
-            try:
-                standing = decode_receipt(self._store.get(key), key)
-            except ObjectMissing:
+            standing = self._standing(receipt, receipt.revision)
+            if standing is None:
                 continue
+            receipt = carried(standing, receipt)
             if says_the_same(standing, receipt):
                 return Written(source, standing, is_new=False)
             receipt = replace(receipt, revision=receipt.revision + 1)
+
+    def _standing(self, receipt: Receipt, revision: int) -> Receipt | None:
+        """What stands under this revision of the receipt."""
+        if not revision:
+            return None
+        key = _key(receipt, revision)
+        try:
+            return decode_receipt(self._store.get(key), key)
+        except ObjectMissing:
+            return None
 
     def _read_again(
         self, source: TrackedSource, receipt: Receipt, unhashed: dict[FileId, FileCheckpoint]
@@ -233,9 +269,9 @@ class Finisher:
         try:
             tombstone = _tombstone(volume, (*directory, self._tombstone)) if source.tombstone else None
             files = [
-                _hashed(
-                    volume, directory, unhashed.get(FileId(receipt.source, file.path, file.generation)), file
-                )
+                hashed(volume, directory, at, file)
+                if file.sha256 is None and (at := unhashed.get(_id(receipt, file)))
+                else file
                 for file in receipt.files
             ]
         finally:
@@ -262,6 +298,7 @@ class Finisher:
                     revision=receipt.revision,
                     finished_by=receipt.finished_by if still else None,
                     tombstone=receipt.tombstone,
+                    receipted_at=datetime.fromtimestamp(self._clock(), UTC),
                 )
             )
             self._checkpoint.note_source(noted[-1])
@@ -291,13 +328,19 @@ class Finisher:
         )
 
 
-def _with_last_hole(file: ReceiptFile, live: list[TrackedFile]) -> ReceiptFile:
+def _key(receipt: Receipt, revision: int) -> str:
+    return receipt_key(receipt.namespace, receipt.source, receipt.volume, revision)
+
+
+def _id(receipt: Receipt, file: ReceiptFile) -> FileId:
+    return FileId(receipt.source, file.path, file.generation)
+
+
+def _with_last_hole(file: ReceiptFile, tracked: TrackedFile | None) -> ReceiptFile:
     """Adds the hole that a sparse file ends in: no row follows it, so no record tells of it."""
-    for tracked in live:
-        is_it = (tracked.file.path, tracked.file.generation) == (file.path, file.generation)
-        if is_it and tracked.read_offset > tracked.taken_offset:
-            return replace(file, holes=(*file.holes, (tracked.taken_offset, tracked.read_offset)))
-    return file
+    if tracked is None or tracked.hole_end <= tracked.read_offset:
+        return file
+    return replace(file, holes=(*file.holes, (tracked.read_offset, tracked.hole_end)))
 
 
 def _tombstone(volume: Volume, parts: tuple[str, ...]) -> str | None:
@@ -312,48 +355,3 @@ def _tombstone(volume: Volume, parts: tuple[str, ...]) -> str | None:
         return None
     finally:
         close(descriptor)
-
-
-def _hashed(
-    volume: Volume, directory: tuple[str, ...], at: FileCheckpoint | None, file: ReceiptFile
-) -> ReceiptFile:
-    """`file` with the hash of its data as the volume has it; unchanged where that is gone, or unreadable."""
-    if at is None:
-        return file
-    try:
-        descriptor = volume.open_file((*directory, *decode_name(at.name).split("/")))
-    except OSError:
-        return file
-    try:
-        return replace(file, sha256=_sha256(descriptor, at) if _is_still_there(descriptor, at) else None)
-    except OSError:
-        return file
-    finally:
-        close(descriptor)
-
-
-def _is_still_there(descriptor: int, at: FileCheckpoint) -> bool:
-    """Whether the file holds what was committed. Its name may lead to another one by now."""
-    known = at.evidence
-    head = os.pread(descriptor, known.head_bytes, 0)
-    tail = os.pread(descriptor, known.tail_bytes, at.offset - known.tail_bytes)
-    return (short_hash(head), short_hash(tail)) == (known.head_hash, known.tail_hash)
-
-
-def _sha256(descriptor: int, at: FileCheckpoint) -> str:
-    """Of all that was committed, holes left out."""
-    digest = hashlib.sha256()
-    start = 0
-    for hole_start, hole_end in (*at.holes, (at.offset, at.offset)):
-        _update(digest, descriptor, start, hole_start)
-        start = hole_end
-    return digest.hexdigest()
-
-
-def _update(digest: hashlib._Hash, descriptor: int, start: int, end: int) -> None:
-    while start < end:
-        data = os.pread(descriptor, min(1 << 20, end - start), start)
-        if not data:
-            raise OSError(errno.ESTALE, "truncated while it was read")
-        digest.update(data)
-        start += len(data)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Version of every record, receipt and checkpoint that this code writes."""
+
+Microseconds = Annotated[int, Field(ge=-62_135_596_800_000_000, lt=253_402_300_800_000_000)]
+"""Since the epoch, within the years 1 to 9999; a record with another is refused."""
 
 ExportFormat = Literal["parquet", "ndjson", "raw"]
 Compression = Literal["zstd", "gzip", "none"]
@@ -96,7 +101,7 @@ class Span:
     rows: int
     line_feeds: int
     sha256: str
-    reads: tuple[tuple[int, int], ...]
+    reads: tuple[tuple[int, Microseconds], ...]
     name: str
     evidence: Evidence
     terminated: bool = False
@@ -298,7 +303,8 @@ class SourceCheckpoint:
     `revision` is that of the last receipt, 0 before the first. `finished_by` is None where bytes came
     after that.
     `retired` sources are gone from the volume; `generation_floor` is where the generations of a
-    new directory of the same name start, so that no row's key is ever used twice.
+    new directory of the same name start, so that no row's key is ever used twice. `receipted_at` is when
+    the last receipt was known to stand in the destination; None where that was not noted.
     """
 
     source: str
@@ -312,6 +318,15 @@ class SourceCheckpoint:
     tombstone: str | None = None
     retired: bool = False
     generation_floor: int = 0
+    receipted_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LostSource:
+    """What one source lost, in bytes by reason. `source` is encoded."""
+
+    source: str
+    lost_bytes: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +334,10 @@ class ShardStatus:
     """What one shard does now: for `/api/status`, `/readyz`, metrics and `joblog status`.
 
     `ready` is false, with a `reason` in words, while the volume or the destination cannot be used.
-    `backlog_bytes` were seen on the volume and are not yet committed.
+    `backlog_bytes` were seen on the volume and are not yet committed; `unreadable_bytes` of them are in
+    files that could not be read at the last try. `lost_bytes` are by reason, of all runs, in the sources
+    that are still known; `lost_sources` are those that lost most. `free_bytes` of the volume's file system
+    are measured only where retention is configured.
     """
 
     volume: str
@@ -347,3 +365,6 @@ class ShardStatus:
     last_commit_at: datetime | None
     last_scan_at: datetime | None
     last_scan_seconds: float
+    unreadable_bytes: int = 0
+    lost_sources: tuple[LostSource, ...] = ()
+    free_bytes: int | None = None

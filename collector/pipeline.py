@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
-from dataclasses import dataclass
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from collector.budget import MOST_SEALED, Budget
 from collector.events import BatchCommitted, Emit, LinesRepaired
 from collector.finish import Finisher
 from collector.intake.catalog import Catalog
 from collector.intake.read import Reader
 from collector.intake.scan import Scanner
+from collector.losses import Losses
 from collector.model import BatchRecord, BatchSettings, Loss, Owner, VoidRecord
 from collector.records import object_key
 from collector.rows.batch import Batch, Sealed
@@ -21,19 +23,26 @@ from collector.state.checkpoint import Checkpoint
 from collector.state.folder import StateFolder
 from collector.takeover import pack_snapshot
 
-MOST_SEALED = 2
-"""Sealed batches that may wait for the destination. Beyond that, reading stops: memory is bounded."""
-
 SNAPSHOT_EVERY = 512
 """Commit records after which a checkpoint is put into the destination, so that a rebuild reads few."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """`wall` in seconds since the epoch, for people and files; `monotonic` for schedules and durations."""
+    """`wall` in seconds since the epoch, for people; `monotonic` for schedules and durations."""
 
     wall: Callable[[], float]
     monotonic: Callable[[], float]
+    _ahead: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_ahead", self.wall() - self.monotonic())
+
+    def steady(self) -> float:
+        """As the wall clock was when this was made, and evenly on from there, however that one jumps later:
+        for all that is decided by how long ago something was.
+        """
+        return self.monotonic() + self._ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +54,7 @@ class Plan:
     owner: Owner
     settings: BatchSettings
     fields: tuple[str, ...]
-    batch_max_bytes: int
+    budget: Budget
     batch_max_age_seconds: float
     read_bytes_per_second: int | None
 
@@ -84,23 +93,25 @@ class Pipeline:
         self._pool, self._clock, self._emit = pool, clock, emit
         self._shipper: Shipper[Shipped | None] = Shipper("joblog-ship", wake)
         self._batch = self._new_batch()
+        self._opened_at: float | None = None
+        """When the batch got its first row, by the steady clock; None while it is empty."""
         self._paid_at = clock.monotonic()
         self._debt_bytes = 0.0
         self._taken_bytes = 0
         self._snapshot_at = checkpoint.sequence + SNAPSHOT_EVERY
         self.committed_rows = self.committed_bytes = 0
-        self.lost_bytes: dict[str, int] = {}
+        self.losses = Losses(checkpoint.sources.values())
         self.last_commit_at: datetime | None = None
 
     def turn(self) -> bool:
         """One round. True if something moved, so that the next should follow at once."""
-        now = self._clock.wall()
+        now = self._clock.steady()
         for source in self._scanner.scan(now, self._clock.monotonic()):
             self._finisher.consider(source, now)
         self._catalog.queue.wake_partials(now)
         moved = self._collect(now)
         if self._is_due(now):
-            self.seal(now)
+            self.seal()
         self._commit()
         self._finisher.step()
         return moved
@@ -114,19 +125,23 @@ class Pipeline:
             return False
         lines = self._reader.frame(reads)
         takes = self._reader.take(self._catalog, reads, lines)
-        repaired = self._batch.add(self._reader.arena, lines, takes, int(now * 1e6))
+        repaired = self._batch.add(self._reader.arena, lines, takes, int(self._clock.wall() * 1e6))
+        if self._opened_at is None and self._batch.rows:
+            self._opened_at = now
         self._debt_bytes += sum(read.length for read in reads)
         self._taken_bytes += sum(take.end - take.start for take in takes)
         if repaired:
             self._emit(LinesRepaired(self._plan.volume, repaired))
         return True
 
-    def seal(self, now: float) -> None:
+    def seal(self) -> None:
         """Ends the batch, if it holds anything, and sends it on its way, with the losses found so far."""
         losses = self._catalog.take_losses()
         if self._batch.rows:
-            sealed, self._batch = self._batch.seal(), self._new_batch()
-            sealed_at = datetime.fromtimestamp(now, UTC)
+            sealed = self._batch.seal()
+            self._batch = self._new_batch(before=sealed.body)
+            self._opened_at = None
+            sealed_at = datetime.fromtimestamp(self._clock.wall(), UTC)
             self._shipper.submit(lambda: self._ship(sealed, sealed_at, losses))
         elif losses:
             self._shipper.submit(lambda: Shipped(self._ledger.void(None, losses), 0.0))
@@ -134,16 +149,18 @@ class Pipeline:
     def _is_due(self, now: float) -> bool:
         if self._shipper.waiting >= MOST_SEALED:
             return False
-        opened_at = self._batch.opened_at
-        if opened_at is None:
+        if self._opened_at is None:
             return bool(self._catalog.losses)
-        # Should the wall clock jump backward, the batch does not wait for it to come round again.
-        age = abs(now - opened_at)
-        return age >= self._plan.batch_max_age_seconds or self._batch.is_full(self._plan.batch_max_bytes)
+        age = now - self._opened_at
+        return age >= self._plan.batch_max_age_seconds or self._is_full()
 
     def _is_blocked(self) -> bool:
         """Back-pressure: the destination is behind, or the rate limit is used up."""
-        return self._batch.is_full(self._plan.batch_max_bytes) or self._overdrawn()
+        return self._is_full() or self._overdrawn()
+
+    def _is_full(self) -> bool:
+        budget = self._plan.budget
+        return self._batch.is_full(budget.batch_bytes, budget.object_bytes)
 
     def _overdrawn(self) -> bool:
         """Pays the debt of what was read with the time that passed; true while some is left."""
@@ -159,7 +176,7 @@ class Pipeline:
 
     def _ship(self, sealed: Sealed, sealed_at: datetime, losses: tuple[Loss, ...]) -> Shipped:
         """The two puts of the commit protocol: record, then object."""
-        body = memoryview(sealed.body.result())
+        body = sealed.body.result()
         began = self._clock.monotonic()
 
         def make(sequence: int, epoch: int) -> BatchRecord:
@@ -204,7 +221,7 @@ class Pipeline:
             self.checkpoint.completed(completed)
         self._folder.append(records=[record], completed=completed)
         self._catalog.recorded(record.losses)
-        self.count_losses(record.losses)
+        self.losses.add(record.losses)
         if isinstance(record, BatchRecord):
             self._batch_committed(record, shipped.took_seconds)
         if record.sequence >= self._snapshot_at:
@@ -235,10 +252,6 @@ class Pipeline:
         self._snapshot_at = sequence + SNAPSHOT_EVERY
         self._shipper.submit(lambda: self._ledger.put_snapshot(sequence, body))
 
-    def count_losses(self, losses: Sequence[Loss]) -> None:
-        for loss in losses:
-            self.lost_bytes[loss.reason] = self.lost_bytes.get(loss.reason, 0) + loss.end - loss.start
-
     # --- for whoever turns the loop
 
     @property
@@ -256,16 +269,15 @@ class Pipeline:
 
     def due_seconds(self) -> float:
         """In how many seconds the batch, or a half line, will have waited long enough."""
-        now = self._clock.wall()
-        opened_at = self._batch.opened_at
+        now, opened_at = self._clock.steady(), self._opened_at
         batch = opened_at + self._plan.batch_max_age_seconds if opened_at is not None else None
         due = [at for at in (batch, self._catalog.queue.next_partial()) if at is not None]
         return max(0.001, min(due) - now) if due else float("inf")
 
-    def is_flushed(self, now: float) -> bool:
+    def is_flushed(self) -> bool:
         """Sends off and takes in what it can; true when all that was read is committed, receipts too."""
         if self._shipper.waiting < MOST_SEALED:
-            self.seal(now)
+            self.seal()
         self._commit()
         self._finisher.step()
         return self.is_shipped() and not self._finisher.writing
@@ -277,5 +289,13 @@ class Pipeline:
     def close(self) -> None:
         self._shipper.close()
 
-    def _new_batch(self) -> Batch:
-        return Batch(self._plan.settings, self._plan.fields, self._pool)
+    def _new_batch(self, before: Future[memoryview] | None = None) -> Batch:
+        plan = self._plan
+        return Batch(
+            plan.settings,
+            plan.fields,
+            self._pool,
+            encode_bytes=plan.budget.encode_bytes,
+            encode_rows=plan.budget.arena_lines,
+            before=before,
+        )

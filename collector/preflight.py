@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
-from collector.config import Config, VolumeConfig
+from collector.config_sections import Config, VolumeConfig
 from collector.errors import ExportDamaged, JoblogError, StateLocked, VolumeError
 from collector.events import Event, WatchLimited
+from collector.intake.discover import SourceDir
 from collector.intake.layout import Layout
+from collector.intake.removal import expect_deletable, may_delete
 from collector.intake.volume import Volume, close
 from collector.intake.watch import Watch, choose, file_system_type
+from collector.retention import UNJUDGED
 from collector.sink.destination import open_store
 from collector.sink.ledger import WEAKENS
 from collector.sink.store import Store
@@ -86,6 +89,29 @@ def _volume_contents(volume: Volume, settings: VolumeConfig) -> Iterator[Finding
     yield _readable(settings, directories, walk.unreadable)
     yield _layout(settings.name, layout, directories)
     yield _watch(settings)
+    if settings.retention is not None:
+        yield _retention(volume, settings, directories, layout)
+
+
+def _retention(
+    volume: Volume, settings: VolumeConfig, directories: Sequence[tuple[str, ...]], layout: Layout
+) -> Finding:
+    check = f"retention {settings.name}"
+    sources = [SourceDir(parts, flat=False) for parts in directories]
+    try:
+        expect_deletable(volume, sources, in_root=layout.source_depth == 1)
+        total, free = volume.space()
+    except VolumeError as error:
+        return failure(check, error)
+    except OSError as error:
+        return failure(check, VolumeError(f"volume {settings.path}: {os.strerror(error.errno or 0)}"))
+    if settings.retention and settings.retention.free_space and not total:
+        return Finding(check, "warn", UNJUDGED, "use delete_after")
+    left = [each for each in sources if not may_delete(volume, each)]
+    if left:
+        what = f"this user may not delete in {_number(left)}"
+        return Finding(check, "warn", what, "let the user or a group of joblog write there")
+    return Finding(check, "ok", f"this user may delete; {free >> 20} of {total >> 20} MiB are free")
 
 
 class _Walk:

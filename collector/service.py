@@ -11,23 +11,26 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from types import FrameType
 from typing import NoReturn
 
 from collector import __version__
-from collector.assembly import Task
-from collector.config import Config
+from collector.assembly import Assembly, Task, open_ground
+from collector.budget import share
+from collector.config_sections import Config
 from collector.errors import ConfigError, JoblogError
 from collector.events import CollectorFailed, Emit, Event, HttpUnavailable
 from collector.intake.read import raise_open_files_limit
 from collector.logs import configure, log_event
 from collector.model import Owner, ShardStatus
 from collector.pipeline import Clock
+from collector.retention import Outlook
 from collector.shard import DRAIN_SECONDS, Shard, overdue
 from collector.sink.destination import open_store
-from collector.sink.retry import RetryPolicy
+from collector.sink.retry import Retrying, RetryPolicy
+from collector.sink.store import Store
 from collector.web.metrics import Metrics
 from collector.web.server import WebServer
 
@@ -76,6 +79,35 @@ def run(
             return service.run()
     finally:
         store.close()
+
+
+def outlook(config: Config) -> Iterator[tuple[Task, list[Outlook]]]:
+    """What retention would do now, shard by shard. Takes no shard and writes nothing. Raises JoblogError."""
+    store = open_store(config.to)
+    try:
+        for task in _tasks(_within_open_files(config), once=True, complete=False):
+            if task.volume.retention is not None:
+                yield task, _outlook(task, store)
+    finally:
+        store.close()
+
+
+def _outlook(task: Task, store: Store) -> list[Outlook]:
+    give_up = threading.Event()
+    ground = open_ground(task)
+    with ExitStack() as stack:
+        stack.callback(ground.volume.close)
+        retrying = Retrying(store, policy=task.policy, emit=log_event, random=task.random, stop=give_up)
+        assembly = Assembly(
+            task,
+            ground,
+            retrying,
+            stack=stack,
+            wake=lambda: None,
+            give_up=give_up.set,
+            emit=log_event,
+        )
+        return assembly.outlook()
 
 
 class Service:
@@ -137,14 +169,14 @@ def _words(error: BaseException) -> str:
 
 def _tasks(config: Config, *, once: bool, complete: bool) -> Iterator[Task]:
     owner = Owner(secrets.token_hex(8), socket.gethostname(), os.getpid(), __version__)
-    share = config.limits.memory_bytes // (len(config.volumes) * config.shards)
+    memory_bytes = share(config.limits.memory_bytes, len(config.volumes) * config.shards)
     for volume in config.volumes:
         for shard in range(config.shards):
             yield Task(
                 config=config,
                 volume=volume,
                 shard=shard,
-                memory_bytes=share,
+                memory_bytes=memory_bytes,
                 once=once,
                 complete=complete,
                 owner=owner,

@@ -104,11 +104,20 @@ class Shard:
     def _collect_once(self, parts: Parts) -> int:
         done = self._turn_until_read(parts)
         self._drain(parts, DRAIN_SECONDS if self._stop.is_set() else None)
-        whole = not (parts.pipeline.lost_bytes or parts.scanner.unreadable or parts.catalog.has_failures())
+        if done and parts.retention is not None:
+            parts.retention.finish(self._rest, self._stop.is_set)
+        if done and parts.catalog.queue.ready:  # written to while it was deleted
+            done = self._turn_until_read(parts)
+            self._drain(parts, DRAIN_SECONDS if self._stop.is_set() else None)
+        whole = not (
+            parts.pipeline.losses.found_bytes or parts.scanner.unreadable or parts.catalog.has_failures()
+        )
         return 0 if done and whole else 1
 
     def _turn(self, parts: Parts) -> bool:
         moved = parts.pipeline.turn()
+        if parts.retention is not None and not self._task.once:
+            parts.retention.step()
         if self._task.clock.monotonic() >= self._status_at:
             self._publish()
         return moved
@@ -120,14 +129,19 @@ class Shard:
         self._wake.wait(min(max(due, 0.001), parts.pipeline.due_seconds(), LONGEST_WAIT_SECONDS))
         self._wake.clear()
 
+    def _rest(self) -> None:
+        """Waits a moment, or until somebody wakes the loop."""
+        self._wake.wait(0.05)
+        self._wake.clear()
+
     def _turn_until_read(self, parts: Parts) -> bool:
         """Turns until all that was there is read and receipted; false if told to stop before."""
         clock = self._task.clock
-        began = clock.wall()
+        began = clock.steady()
         while not self._stop.is_set():
             if self._turn(parts):
                 continue
-            parts.pipeline.seal(clock.wall())
+            parts.pipeline.seal()
             if self._is_all_read(parts, began) and parts.pipeline.is_shipped() and not parts.finisher.busy:
                 return True
             self._wait(parts)
@@ -146,7 +160,7 @@ class Shard:
         """
         clock = self._task.clock
         deadline = None if within_seconds is None else clock.monotonic() + within_seconds
-        while not parts.pipeline.is_flushed(clock.wall()):
+        while not parts.pipeline.is_flushed():
             if deadline is not None and clock.monotonic() > deadline:
                 if parts.pipeline.is_shipped():
                     return  # receipts that are left are written by the next start
@@ -162,6 +176,8 @@ class Shard:
             self._destination_error = event.error
         elif isinstance(event, DestinationRecovered):
             self._destination_error = ""
+        if self._parts is None:
+            self._status = self._first_status()  # no turn would tell it yet
         self._emit(event)
 
     def _publish(self) -> None:
@@ -195,11 +211,19 @@ class Shard:
             batch_bytes=pipeline.batch_bytes,
             committed_rows=pipeline.committed_rows,
             committed_bytes=pipeline.committed_bytes,
-            lost_bytes=dict(pipeline.lost_bytes),
+            lost_bytes=dict(pipeline.losses.by_reason),
             last_commit_at=pipeline.last_commit_at,
-            last_scan_at=None if scanner.last_at is None else datetime.fromtimestamp(scanner.last_at, UTC),
+            last_scan_at=None if scanner.last_at is None else self._on_the_wall(scanner.last_at),
             last_scan_seconds=scanner.last_seconds,
+            unreadable_bytes=catalog.queue.unreadable_bytes(),
+            lost_sources=pipeline.losses.worst(),
+            free_bytes=parts.retention.free_bytes if parts.retention else None,
         )
+
+    def _on_the_wall(self, steady: float) -> datetime:
+        """A moment of the steady clock, as people's clocks tell it now."""
+        clock = self._task.clock
+        return datetime.fromtimestamp(clock.wall() - (clock.steady() - steady), UTC)
 
     def _first_status(self) -> ShardStatus:
         """The status before there is anything to tell."""

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.config import Config, load, load_destination
+from collector.config import load, load_destination
+from collector.config_sections import Config, FreeSpace
 from collector.errors import ConfigError, LayoutError
 
 MINIMAL = "to: /export\nvolumes: [{path: /logs}]\n"
@@ -54,6 +55,7 @@ def test_defaults_are_those_of_the_contract(tmp_path):
         "partial_after_seconds": 60,
         "tombstone": "tombstone",
         "complete_after_idle_seconds": 900,
+        "retention": None,
     }
 
 
@@ -209,7 +211,7 @@ format: parquett
         ("batch: {max_bytes: 63KiB}", "batch.max_bytes"),
         ("batch: {max_bytes: 2GiB}", "batch.max_bytes"),
         ("batch: 5", "batch"),
-        ("limits: {memory: 127MiB}", "limits.memory"),
+        ("limits: {memory: 255MiB}", "limits.memory"),
         ("limits: {open_files: 15}", "limits.open_files"),
         ("limits: {open_files: 1.5}", "limits.open_files"),
         ("limits: {read_bytes_per_second: 0}", "limits.read_bytes_per_second"),
@@ -261,11 +263,42 @@ def test_empty_values_mean_the_default(tmp_path):
     assert config.http_is_default
 
 
-@pytest.mark.parametrize("key", ["multiline", "parse", "redact", "retention"])
+@pytest.mark.parametrize("key", ["multiline", "parse", "redact"])
 def test_settings_of_later_versions_are_refused_not_ignored(tmp_path, key):
     """A setting of the contract that this version does not have is known, and a fault."""
     fault = only_fault(tmp_path, f"to: /export\nvolumes:\n- path: /logs\n  {key}: {{x: 1}}\n")
     assert fault == f"joblog.yaml:4:3: volumes[0].{key}: is not supported by this version: leave it out"
+
+
+def test_retention_is_read_with_its_units(tmp_path):
+    """A duration, and a share or a size; each alone is enough, and none is the default."""
+    retentions = ("{delete_after: 24h, free_space: 10%}", "{free_space: 20GiB}", "{delete_after: 0}", "")
+    both, space, now, none = [
+        loaded(tmp_path, f"to: /export\nvolumes:\n- path: /logs\n  retention: {text}\n").volumes[0].retention
+        for text in retentions
+    ]
+    assert (both.delete_after_seconds, both.free_space) == (86400, FreeSpace(percent=10))
+    assert (space.delete_after_seconds, space.free_space) == (None, FreeSpace(size_bytes=20 << 30))
+    assert (now.delete_after_seconds, none) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("{delete_afer: 24h}", ".delete_afer: unknown key: did you mean delete_after?"),
+        ("{}", ": should have delete_after, free_space, or both"),
+        ("{free_space: 100%}", ".free_space: should be more than 0% and less than 100%, not '100%'"),
+        (
+            "{free_space: much}",
+            ".free_space: should be a share such as 10%, or a size such as 20GiB, not 'much'",
+        ),
+        ("{delete_after: never}", ".delete_after: should be a duration"),
+    ],
+)
+def test_faults_of_retention_have_their_place(tmp_path, text, fault):
+    """Deleting is not a thing to guess at."""
+    lines = faults(tmp_path, f"to: /export\nvolumes:\n- path: /logs\n  retention: {text}\n")
+    assert any(f"volumes[0].retention{fault}" in line for line in lines), lines
 
 
 @pytest.mark.parametrize("value", ["file", "kubernetes"])

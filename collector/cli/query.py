@@ -15,9 +15,9 @@ from pydantic import TypeAdapter
 from collector.cli.options import config_option, destination_option, output_option, store_from
 from collector.cli.settings import settings_from
 from collector.cli.terminal import Column, human_bytes, progress_bar, show_line, show_table, visible
-from collector.config import VolumeConfig
+from collector.config_sections import VolumeConfig
 from collector.errors import Incomplete, UsageError, VolumeError
-from collector.intake.discover import Discovery
+from collector.intake.discover import Discovery, Look, SourceDir
 from collector.intake.globs import Selection
 from collector.intake.layout import Layout
 from collector.intake.names import encode_name
@@ -320,14 +320,26 @@ def _tree(settings: VolumeConfig) -> VolumeTree:
 
 def _files(volume: Volume, discovery: Discovery) -> Iterator[VolumeFile]:
     try:
-        for source in discovery.sources():
-            look = discovery.look(source)
-            for sight in look.files if look else ():
-                parts = (*source.parts, *sight.name.split("/"))
-                yield VolumeFile(
-                    source.source, encode_name(sight.name), sight.size, partial(volume.open_file, parts)
-                )
+        sources = discovery.sources()
     except OSError as error:
         raise VolumeError(
             f"volume {volume.path}: {error.strerror}", hint="is it mounted, and may this user read it?"
         ) from None
+    for source in sources:
+        yield from _files_of(volume, discovery, source)
+
+
+def _files_of(volume: Volume, discovery: Discovery, source: SourceDir) -> Iterator[VolumeFile]:
+    """The source's files; a directory that cannot be listed comes as a file that cannot be read."""
+    try:
+        look = discovery.look(source)
+    except OSError:
+        look = Look((), tombstone=False, skipped=(), unreadable=(("", ""),))
+    if look is None:
+        return
+    for below, _ in look.unreadable:
+        parts = (*source.parts, *filter(None, below.split("/")))
+        yield VolumeFile(source.source, encode_name(below), 0, partial(volume.open_directory, parts))
+    for sight in look.files:
+        parts = (*source.parts, *sight.name.split("/"))
+        yield VolumeFile(source.source, encode_name(sight.name), sight.size, partial(volume.open_file, parts))

@@ -10,8 +10,9 @@ from typing import NoReturn
 import click
 
 from collector.cli.frame import tell
+from collector.cli.options import output_option
 from collector.cli.settings import configuration_options, settings_from
-from collector.config import OFF
+from collector.config_sections import OFF
 
 LOG_FORMATS = ("json", "text")
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -23,6 +24,8 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 @click.option(
     "--complete", is_flag=True, help="With --once: take every source for finished; write its receipt."
 )
+@click.option("--dry-run", is_flag=True, help="Show what retention would delete now; write nothing, and end.")
+@output_option
 @click.option(
     "--log-format",
     type=click.Choice(LOG_FORMATS),
@@ -41,8 +44,11 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 )
 def run(
     config: Path | None,
+    *,
     once: bool,
     complete: bool,
+    dry_run: bool,
+    output: str,
     log_format: str | None,
     log_level: str,
     **options: str | None,
@@ -53,9 +59,17 @@ def run(
     """
     if complete and not once:
         raise click.UsageError("--complete needs --once")
+    if dry_run and once:
+        raise click.UsageError("--dry-run collects nothing: leave --once out")
+    if output != "text" and not dry_run:
+        raise click.UsageError("--output needs --dry-run")
     if once:
         options["http"] = OFF
     settings = settings_from(config, options)
+    if dry_run:
+        from collector.cli.outlook import show  # noqa: PLC0415 - slow to import: a fault is told first
+
+        return show(settings, output, log_format or _format(), log_level)
     from collector.service import run as run_service  # noqa: PLC0415 - slow to import: a fault is told first
 
     return run_service(

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 from click.decorators import FC
 
-from collector.config import Config, Meanings, environment, load
+from collector.config import Meanings, environment, load
+from collector.config_sections import Config
 from collector.intake.globs import Selection
 from collector.intake.layout import Layout
 from collector.sink.destination import open_store

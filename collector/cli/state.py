@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from collector import __version__
 from collector.cli.options import config_option, destination_option, output_option, store_from
 from collector.cli.settings import settings_from
-from collector.config import DEFAULT_STATE
+from collector.config_sections import DEFAULT_STATE
 from collector.errors import Incomplete, StateError, UsageError
 from collector.events import Event
 from collector.explain import Explanation, lines

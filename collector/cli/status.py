@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from collector.cli.options import output_option
-from collector.config import DEFAULT_HTTP
+from collector.config_sections import DEFAULT_HTTP
 from collector.errors import Incomplete
 from collector.model import ShardStatus
 from collector.terminal import printable
@@ -84,12 +84,17 @@ def _show(statuses: Sequence[ShardStatus], now: datetime) -> None:
     for one in statuses:
         table.add_row(*(Text(printable(cell)) for cell in _row(one, now)))
     console.print(table)
+    for one in statuses:
+        for lost in one.lost_sources:
+            reasons = ", ".join(f"{why} {count} bytes" for why, count in sorted(lost.lost_bytes.items()))
+            console.print(Text(printable(f"lost in {one.volume}: {lost.source}: {reasons}")), soft_wrap=True)
 
 
 _COLUMNS = ("VOLUME", "SHARD", "STATE", "SOURCES", "FILES", "BACKLOG", "ROWS", "LAST COMMIT", "LOST", "TO")
 
 
 def _row(one: ShardStatus, now: datetime) -> tuple[str, ...]:
+    unreadable = f" ({_size(one.unreadable_bytes)} unreadable)" if one.unreadable_bytes else ""
     not_ready = "" if one.ready else f" (not ready: {one.reason})"
     return (
         one.volume,
@@ -97,7 +102,7 @@ def _row(one: ShardStatus, now: datetime) -> tuple[str, ...]:
         one.state + not_ready,
         f"{one.sources} ({one.sources_finished} finished)",
         str(one.files),
-        _size(one.backlog_bytes),
+        _size(one.backlog_bytes) + unreadable,
         str(one.committed_rows),
         _ago(one.last_commit_at, now),
         _size(sum(one.lost_bytes.values())),

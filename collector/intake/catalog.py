@@ -6,8 +6,8 @@ Decides with `identify`; reads evidence only where that asks for it.
 from __future__ import annotations
 
 from collector.events import BytesLost, Emit, FileRenamed, FileReplaced
-from collector.intake.content import is_there, same_content
-from collector.intake.copies import content_of, may_be_copy
+from collector.intake.content import is_there, same_content, up_to_holes
+from collector.intake.copies import Nameless, content_of, may_be_copy
 from collector.intake.discover import FileSight, Look
 from collector.intake.identify import Verdict, identify
 from collector.intake.layout import Layout
@@ -37,11 +37,16 @@ class Catalog(Register):
         partial_after_seconds: float,
         settle_seconds: float,
         emit: Emit,
+        follow: bool = True,
     ) -> None:
-        """`settle_seconds`: how long a likely copy waits for its original's truncation after it last grew."""
+        """`settle_seconds`: how long a likely copy waits for its original's truncation after it last grew.
+
+        Who does not stay to `follow` takes a file's mtime for when it last grew: it may be by another clock.
+        """
         super().__init__(name, layout, partial_after_seconds=partial_after_seconds, emit=emit)
         self._volume = volume
         self._settle_seconds = settle_seconds
+        self._follow = follow
         self._untouched: list[tuple[TrackedFile, FileSight]] = []
         """Files seen in the look at hand of which nothing was read yet."""
 
@@ -54,7 +59,7 @@ class Catalog(Register):
         source.tombstone = look.tombstone
         placed: set[TrackedFile] = set()
         strangers: list[FileSight] = []
-        for sight in look.files:
+        for sight in up_to_holes(self._volume, source, look.files):
             tracked = source.files.get(sight.name)
             if tracked and (tracked.device, tracked.inode) == (sight.device, sight.inode):
                 placed.add(self._seen(tracked, sight, now))
@@ -65,10 +70,10 @@ class Catalog(Register):
         if len(placed) < len(source.files):
             unseen = tuple(f"{name}/" for name, _ in look.unreadable)
             for tracked in [known for known in source.files.values() if known not in placed]:
-                if not tracked.name.startswith(unseen):
+                if not f"{tracked.name}/".startswith(unseen):
                     self._missed(tracked)
-        while self._untouched:  # only now is it known what else there is
-            self._admit(*self._untouched.pop(0), now)
+        if self._untouched:  # only now is it known what else there is
+            self._admit_all(source, now)
         self._settle(source)
 
     def vanished(self, source: TrackedSource, now: float) -> None:
@@ -109,10 +114,11 @@ class Catalog(Register):
 
     def _grow(self, tracked: TrackedFile, sight: FileSight, now: float) -> None:
         if sight.size != tracked.size or tracked.mtime_ns is None:
-            # What stood there before the first look grew when its mtime says, not now.
-            seen_before = tracked.mtime_ns is not None
-            tracked.grown_at = now if seen_before else min(now, sight.mtime_ns / 1e9)
-            tracked.source.newest = max(tracked.source.newest, tracked.grown_at)
+            source = tracked.source
+            stood_there = tracked.mtime_ns is None and source.looks <= 1  # before anybody looked
+            grown_at = min(now, sight.mtime_ns / 1e9) if stood_there else now
+            tracked.grown_at = now if self._follow else grown_at
+            source.newest = max(source.newest, grown_at)
         elif sight.size == tracked.read_offset:
             self._lose(tracked, "truncated")  # it was longer once, and is not at two looks
         tracked.sighted(sight)
@@ -188,17 +194,23 @@ class Catalog(Register):
             self._gone(known)
             self._new(known.source, sight, now, why="replaced")
 
-    def _admit(self, tracked: TrackedFile, sight: FileSight, now: float) -> None:
+    def _admit_all(self, source: TrackedSource, now: float) -> None:
+        nameless = Nameless(self._volume, source)
+        for tracked, sight in self._untouched:
+            self._admit(nameless, tracked, sight, now)
+        self._untouched.clear()
+
+    def _admit(self, nameless: Nameless, tracked: TrackedFile, sight: FileSight, now: float) -> None:
         """Queues a file of which nothing was read yet, if it is not a copy of another."""
         source = tracked.source
         if len(source.files) > 1 or source.past or source.gone:
             settled = self._is_settled(tracked, sight, now)
             try:
-                original = content_of(self._volume, source, sight)
+                original = content_of(self._volume, nameless, sight)
                 if original is not None:
                     self._continue_as(original, tracked, sight, now)
                     return
-                waits = not settled and may_be_copy(self._volume, source, tracked, sight)
+                waits = not settled and may_be_copy(self._volume, nameless, tracked, sight)
             except OSError:
                 waits = not settled  # the reader will say why it cannot be read
             if waits:
@@ -273,6 +285,13 @@ class Catalog(Register):
             self.queue.keep(tracked)
         else:
             self.queue.drop(tracked)
+
+    def deleted_late(self, tracked: TrackedFile, size: int, now: float) -> None:
+        """Retention deleted the file while it grew: the rest is read through the descriptor that it has."""
+        tracked.source.take(tracked.name)
+        tracked.size, tracked.grown_at = size, now
+        self._gone(tracked)
+        self.queue.want(tracked)
 
     def reach_ended(self, tracked: TrackedFile) -> None:
         """A gone file's descriptor is used up or broken: what it did not give is lost."""

@@ -8,13 +8,46 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from collector.intake.discover import FileSight
+from collector.intake.holes import next_data
 from collector.intake.track import HEAD_BYTES, TrackedFile, TrackedSource, short_hash
 from collector.intake.volume import VANISHED, Volume, close
 
 LARGEST_PREFIX_BYTES = 256 << 20
 """Up to this size a copy is compared as a whole, beyond it by head and tail."""
+
+
+def up_to_holes(volume: Volume, source: TrackedSource, sights: Sequence[FileSight]) -> Iterator[FileSight]:
+    """The sights; but a file of which nothing but a hole is left to read is as long as was read."""
+    known: dict[tuple[int, int], TrackedFile] = {}
+    if any(sight.sparse for sight in sights):
+        files = (*source.past, *source.gone, *source.files.values())
+        known = {(tracked.device, tracked.inode): tracked for tracked in files}
+    for sight in sights:
+        tracked = known.get((sight.device, sight.inode))
+        yield _up_to_hole(volume, source, sight, tracked) if sight.sparse else sight
+
+
+def _up_to_hole(
+    volume: Volume, source: TrackedSource, sight: FileSight, tracked: TrackedFile | None
+) -> FileSight:
+    start = tracked.read_offset if tracked else 0
+    if sight.size <= start:
+        return sight
+    if tracked and (tracked.hole_end, tracked.mtime_ns) == (sight.size, sight.mtime_ns):
+        return replace(sight, size=start, hole_end=sight.size)
+    try:
+        descriptor = _open_seen(volume, source, sight)
+        try:
+            is_hole = next_data(descriptor, start, sight.size)[0] == sight.size
+        finally:
+            close(descriptor)
+    except OSError:
+        return sight  # the reader will say why it cannot be read
+    return replace(sight, size=start, hole_end=sight.size) if is_hole else sight
 
 
 def is_there(volume: Volume, tracked: TrackedFile) -> bool:
@@ -25,8 +58,8 @@ def is_there(volume: Volume, tracked: TrackedFile) -> bool:
         return error.errno not in VANISHED
     try:
         status = os.fstat(descriptor)
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno not in VANISHED
     finally:
         close(descriptor)
     return (status.st_dev, status.st_ino) == (tracked.device, tracked.inode)

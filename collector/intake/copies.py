@@ -7,6 +7,10 @@ truncated, the copy goes on as that content, and only its rest is collected.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import islice
+
 from collector.intake.content import is_there, same_prefix, same_so_far, starts_alike
 from collector.intake.discover import FileSight
 from collector.intake.track import TrackedFile, TrackedSource, stem_of
@@ -15,28 +19,56 @@ from collector.intake.volume import Volume
 RECENT_LOOKS = 2
 """A copy is there before its original is cut. Later files may begin alike by chance."""
 
+MOST_COMPARED = 64
+"""Files that one is compared with: no number of names may hold up the other sources."""
 
-def content_of(volume: Volume, source: TrackedSource, sight: FileSight) -> TrackedFile | None:
+
+class Nameless:
+    """The contents of a source that no name leads to since the last looks, by what copies of them are called.
+
+    Of one look: what finds a name meanwhile is left out.
+    """
+
+    def __init__(self, volume: Volume, source: TrackedSource) -> None:
+        self._volume = volume
+        self._source = source
+        self._by_stem: dict[str, list[TrackedFile]] = defaultdict(list)
+        contents = [*(content for content in source.past if not content.gone), *source.gone]
+        recent = (content for content in contents if content.missing <= RECENT_LOOKS)
+        # Files whose name was not in this look may be cut and then deleted.
+        for content in (*recent, *(each for each in source.files.values() if each.missing)):
+            self._by_stem[stem_of(content.name)].append(content)
+
+    def before(self, name: str) -> Iterator[TrackedFile]:
+        """Those after which a rotation may have called another file `name`."""
+        for end in range(name.rfind("/") + 2, len(name) + 1):
+            for content in self._by_stem.get(name[:end], ()):
+                if _is_named_after(name, content.name) and not self._has_name(content):
+                    yield content
+
+    def _has_name(self, content: TrackedFile) -> bool:
+        if self._source.files.get(content.name) is not content:
+            return False
+        return not content.missing or is_there(self._volume, content)
+
+
+def content_of(volume: Volume, nameless: Nameless, sight: FileSight) -> TrackedFile | None:
     """The content without a name that the file `sight` goes on with, if any. Raises OSError."""
-    for content in (*_nameless(source), *_missed(volume, source)):
-        if _is_named_after(sight.name, content.name) and _is_copy_of(volume, content, sight):
-            return content
-    return None
+    likely = islice(nameless.before(sight.name), MOST_COMPARED)
+    return next((each for each in likely if _is_copy_of(volume, each, sight)), None)
 
 
-def may_be_copy(volume: Volume, source: TrackedSource, tracked: TrackedFile, sight: FileSight) -> bool:
+def may_be_copy(volume: Volume, nameless: Nameless, tracked: TrackedFile, sight: FileSight) -> bool:
     """Whether `sight` reads, so far, like a file that it may be a copy in progress of. Raises OSError."""
     if any(
         original is not tracked and _is_copied(volume, original, sight)
-        for original in source.namesakes(sight.name)
+        for original in islice(tracked.source.namesakes(sight.name), MOST_COMPARED)
     ):
         return True
     # Sizes are seen one after the other: a copy may look unfinished though its original was cut already.
     return any(
-        sight.size < content.read_offset
-        and _is_named_after(sight.name, content.name)
-        and starts_alike(volume, content, sight)
-        for content in _nameless(source)
+        sight.size < content.read_offset and starts_alike(volume, content, sight)
+        for content in islice(nameless.before(sight.name), MOST_COMPARED)
     )
 
 
@@ -53,17 +85,6 @@ def _is_copied(volume: Volume, original: TrackedFile, sight: FileSight) -> bool:
     # Of two files of which nothing is known yet, the one with the longer name can be the copy.
     is_first = original.read_offset or len(original.name) < len(sight.name)
     return bool(is_first) and original.size >= sight.size and same_so_far(volume, original, sight)
-
-
-def _nameless(source: TrackedSource) -> list[TrackedFile]:
-    """Contents that no name leads to any more, since the last looks."""
-    contents = [*(content for content in source.past if not content.gone), *source.gone]
-    return [content for content in contents if content.missing <= RECENT_LOOKS]
-
-
-def _missed(volume: Volume, source: TrackedSource) -> list[TrackedFile]:
-    """Files whose name was not in this look, and is not there now: cut and then deleted, perhaps."""
-    return [each for each in source.files.values() if each.missing and not is_there(volume, each)]
 
 
 def _is_named_after(name: str, original: str) -> bool:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 from collector.intake.globs import Selection
+from collector.intake.holes import is_sparse
 from collector.intake.layout import Layout
 from collector.intake.names import encode_name
-from collector.intake.volume import VANISHED, Volume, close
+from collector.intake.volume import EXHAUSTED, VANISHED, Volume, close
 
 DEEPEST_LEVEL = 256
 """Directories below a source deeper than this are not looked into, and counted."""
@@ -35,20 +36,26 @@ class SourceDir:
 
 @dataclass(frozen=True, slots=True)
 class FileSight:
-    """One regular file as a scan saw it. `name` is raw, relative to the source."""
+    """One regular file as a scan saw it. `name` is raw, relative to the source.
+
+    Where a `sparse` file is known to end in a hole, `size` is that of its data, and `hole_end` its length.
+    """
 
     name: str
     device: int
     inode: int
     size: int
     mtime_ns: int
+    sparse: bool = False
+    hole_end: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
     """All of one source at one moment: files by name, whether the tombstone stands, what was passed over.
 
-    `unreadable` are the directories below the source that could not be listed, each with the reason.
+    `unreadable` are the directories below the source that could not be listed, and the files that could not
+    be looked at, each with the reason.
     """
 
     files: tuple[FileSight, ...]
@@ -142,6 +149,8 @@ class Discovery:
         except OSError as error:
             if error.errno in VANISHED:
                 return []
+            if error.errno in EXHAUSTED:
+                raise
             # It cannot be listed: as a source of its own it says so at each look, and no other source waits.
             return [self.directory(parts)]
 
@@ -169,7 +178,8 @@ class Discovery:
             try:
                 todo += self._look_into(source, below, seen)
             except OSError as error:
-                gone = error.errno in VANISHED
+                # A handle that went stale may be that of the volume: only a missing name is a proof.
+                gone = error.errno in VANISHED and error.errno != errno.ESTALE
                 if not below and gone:
                     return None
                 if not below:
@@ -184,16 +194,17 @@ class Discovery:
         deeper: list[tuple[str, ...]] = []
         directory = self._volume.open_directory((*source.parts, *below))
         try:
-            for entry in _entries(directory):
-                if entry.is_dir(follow_symlinks=False):
-                    if not source.flat and len(below) < DEEPEST_LEVEL:
-                        deeper.append((*below, entry.name))
-                    elif not source.flat:
-                        seen.skipped.append(("/".join((*below, entry.name)), "depth"))
-                elif not below and self._is_tombstone(source, entry):
-                    seen.tombstone = True
-                else:
-                    self._see(entry, below, seen)
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        if not source.flat and len(below) < DEEPEST_LEVEL:
+                            deeper.append((*below, entry.name))
+                        elif not source.flat:
+                            seen.skipped.append(("/".join((*below, entry.name)), "depth"))
+                    elif not below and self._is_tombstone(source, entry):
+                        seen.tombstone = True
+                    else:
+                        self._see(entry, below, seen)
         finally:
             close(directory)
         return deeper
@@ -212,23 +223,16 @@ class Discovery:
         try:
             status = entry.stat(follow_symlinks=False)
         except OSError as error:
-            if error.errno not in VANISHED:
+            if (
+                error.errno == errno.EACCES
+            ):  # the directory does not let its entries be seen: so it is with all
                 raise
+            if error.errno not in VANISHED:
+                seen.unreadable.append((name, os.strerror(error.errno or 0)))
             return
         if stat.S_ISREG(status.st_mode):
-            seen.files.append(
-                FileSight(name, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-            )
-
-
-def _entries(directory: int) -> Iterator[os.DirEntry[str]]:
-    """The directory's entries; on network file systems it may vanish while it is listed."""
-    try:
-        with os.scandir(directory) as entries:
-            yield from entries
-    except OSError as error:
-        if error.errno not in VANISHED:
-            raise
+            place = (status.st_dev, status.st_ino)
+            seen.files.append(FileSight(name, *place, status.st_size, status.st_mtime_ns, is_sparse(status)))
 
 
 def _kind(entry: os.DirEntry[str]) -> Literal["symlink", "special"]:

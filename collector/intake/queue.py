@@ -18,6 +18,8 @@ class Queue:
         self.ready: dict[TrackedFile, None] = {}
         self.partial: dict[TrackedFile, None] = {}
         self.closed: list[TrackedFile] = []
+        self.unreadable: dict[TrackedFile, None] = {}
+        """Files that could not be read at the last try: each look asks again."""
 
     def want(self, tracked: TrackedFile) -> None:
         """Something may be there to read."""
@@ -40,6 +42,7 @@ class Queue:
         tracked.waits_at = -1
         self.ready.pop(tracked, None)
         self.partial.pop(tracked, None)
+        self.unreadable.pop(tracked, None)
         self.close(tracked)
 
     def close(self, tracked: TrackedFile) -> None:
@@ -67,4 +70,8 @@ class Queue:
         return min((tracked.grown_at + self._partial_after for tracked in self.partial), default=None)
 
     def unread_bytes(self) -> int:
-        return sum(tracked.unread_bytes for tracked in {**self.ready, **self.partial})
+        waiting = {**self.ready, **self.partial, **self.unreadable}
+        return sum(tracked.unread_bytes for tracked in waiting)
+
+    def unreadable_bytes(self) -> int:
+        return sum(tracked.unread_bytes for tracked in self.unreadable)

@@ -7,7 +7,6 @@ file that was rewritten meanwhile is noticed without another look.
 
 from __future__ import annotations
 
-import errno
 import mmap
 import os
 import resource
@@ -20,19 +19,25 @@ import numpy as np
 from collector.events import Emit, FileUnreadable
 from collector.intake.catalog import Catalog
 from collector.intake.frame import end_of_lines, frame
+from collector.intake.holes import is_sparse, next_data
 from collector.intake.names import encode_name
 from collector.intake.queue import REACH_SECONDS
 from collector.intake.track import HEAD_BYTES, TAIL_BYTES, TrackedFile, short_hash
-from collector.intake.volume import VANISHED, Volume, close
+from collector.intake.volume import EXHAUSTED, VANISHED, Volume, close
 from collector.model import Lines, Take
 
 LEAST_SHARE_BYTES = 64 << 10
-MOST_LINES = 1 << 19
-"""Lines of one arena. A row costs some hundred bytes on its way, however short it is."""
+LEAST_LINE_BYTES = 32
+"""An arena has a line for each of these, unless told otherwise. A row costs some hundred bytes on its way,
+however short it is.
+"""
 
-RETRY_SECONDS = 5.0
-SAMPLE_BYTES = 4096
-BLOCK_BYTES = 512  # st_blocks counts these, whatever the file system's own block is: stat(2)
+RETRY_SECONDS = 1.0
+LONGEST_RETRY_SECONDS = 60.0
+"""Between tries of a file that cannot be read: the first wait, doubled after each further one up to this."""
+
+MOST_VANISHED = 3
+"""So often a file may vanish as it is read and be seen again by the next look, before that is a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,7 @@ class Reader:
         open_files: int,
         follow: bool,
         emit: Emit,
+        most_lines: int | None = None,
     ) -> None:
         """Without `follow`, a file is read only as far as the last look saw it: so reading comes to an end
         while others write.
@@ -73,6 +79,7 @@ class Reader:
         self._name = name
         self._max_line_bytes = max_line_bytes
         self._open_files = open_files
+        self._most_lines = most_lines or arena_bytes // LEAST_LINE_BYTES
         self._emit = emit
         # Anonymous memory of its own: page-aligned, and given back to the system as a whole.
         self._memory = mmap.mmap(-1, arena_bytes)
@@ -95,6 +102,12 @@ class Reader:
             close(tracked.descriptor)
             tracked.descriptor = -1
 
+    def adopt(self, tracked: TrackedFile, descriptor: int) -> None:
+        """Reads the file through this descriptor, and closes it when it is done."""
+        self.release(tracked)
+        tracked.descriptor = descriptor
+        self._open[tracked] = None
+
     def fill(self, catalog: Catalog, now: float) -> list[Read]:
         """Reads from the head of the queue until the arena or the queue is used up."""
         while catalog.queue.closed:
@@ -116,8 +129,8 @@ class Reader:
         return self._within_lines(catalog, reads, position)
 
     def _within_lines(self, catalog: Catalog, reads: list[Read], size: int) -> list[Read]:
-        """The reads as far as they hold `MOST_LINES`; what is beyond that is read again in a later turn."""
-        end = end_of_lines(self.arena[:size], MOST_LINES)
+        """The reads as far as they hold `most_lines`; what is beyond that is read again in a later turn."""
+        end = end_of_lines(self.arena[:size], self._most_lines)
         if end == size:
             return reads
         kept = []
@@ -170,18 +183,25 @@ class Reader:
             if not self._opened(tracked):
                 catalog.urgent[tracked.source] = None
                 return None
-            tracked.retry_at = 0.0
-            return self._fill_from(catalog, tracked, at, space, now)
+            read = self._fill_from(catalog, tracked, at, space, now)
         except OSError as error:
             self.release(tracked)
-            if error.errno in VANISHED or tracked.gone:
+            tracked.failures += 1
+            if tracked.gone or (error.errno in VANISHED and tracked.failures <= MOST_VANISHED):
                 catalog.urgent[tracked.source] = None  # the next look says whether it is gone
             else:
+                catalog.queue.unreadable[tracked] = None
                 self._failed(tracked, error, now)
             return None
+        tracked.failures, tracked.retry_at = 0, 0.0
+        catalog.queue.unreadable.pop(tracked, None)
+        return read
 
     def _failed(self, tracked: TrackedFile, error: OSError, now: float) -> None:
-        tracked.retry_at = now + RETRY_SECONDS
+        if error.errno in EXHAUSTED:
+            tracked.failures = 0  # that is no fault of the file's
+        doubled = RETRY_SECONDS * 2.0 ** min(max(tracked.failures - 1, 0), 10)
+        tracked.retry_at = now + min(doubled, LONGEST_RETRY_SECONDS)
         self._emit(
             FileUnreadable(
                 volume=self._name,
@@ -199,7 +219,7 @@ class Reader:
         while len(self._open) >= self._open_files:
             oldest = next((known for known in self._open if not known.gone), next(iter(self._open)))
             self.release(oldest)
-        descriptor = self._volume.open_file((*tracked.source.directory.parts, *tracked.name.split("/")))
+        descriptor = self._open_file(tracked)
         tracked.descriptor = descriptor
         self._open[tracked] = None
         status = os.fstat(descriptor)
@@ -208,25 +228,40 @@ class Reader:
         self.release(tracked)
         return False
 
+    def _open_file(self, tracked: TrackedFile) -> int:
+        """Where no more files may be open, closes others of its own first. Raises OSError."""
+        while True:
+            try:
+                return self._volume.open_file((*tracked.source.directory.parts, *tracked.name.split("/")))
+            except OSError as error:
+                oldest = next((known for known in self._open if not known.gone), None)
+                if error.errno not in EXHAUSTED or oldest is None:
+                    raise
+            self.release(oldest)
+
     def _fill_from(
         self, catalog: Catalog, tracked: TrackedFile, at: int, space: int, now: float
     ) -> Read | None:
         status = os.fstat(tracked.descriptor)
-        start = tracked.read_offset
-        is_growing = status.st_size > tracked.size
-        size = self._grown(tracked, status.st_size, now)
+        start, length = tracked.read_offset, status.st_size
+        data = (start, length)
+        if is_sparse(status) and length > start:
+            data = next_data(tracked.descriptor, start, length)
+            if data[0] == length:
+                tracked.end_in_hole(length)
+                data, length = (start, start), start
+        is_growing = length > tracked.size
+        size = self._grown(tracked, length, now)
         if tracked.gone and size <= start and self._is_out_of_reach(tracked, now):
             catalog.reach_ended(tracked)
             return None
         if size < (start or tracked.size):
             catalog.urgent[tracked.source] = None
             return None
-        stop = size
-        if status.st_blocks * BLOCK_BYTES < size:
-            start, stop = _data(tracked.descriptor, start, size)
-            if start != tracked.read_offset:
-                self._skip_hole(catalog, tracked, start)
-                return None
+        if start < data[0] < size:
+            self._skip_hole(catalog, tracked, data[0])
+            return None
+        stop = min(size, data[1]) if data[0] == start else start
         tail = bytearray(tracked.tail_bytes)
         wanted = min(space, stop - start)
         into: list[bytearray | memoryview] = [tail, self._view[at : at + wanted]]
@@ -334,22 +369,6 @@ class Reader:
                     max(2 * read.length, LEAST_SHARE_BYTES), 2 * self._max_line_bytes
                 )
             catalog.queue.again(tracked)
-
-
-def _data(descriptor: int, start: int, size: int) -> tuple[int, int]:
-    """The next stretch [from, to) of data in a sparse file. A hole is believed only if it reads as zeros:
-    some file systems have reported data that was not yet on disk as a hole.
-    """
-    try:
-        data = os.lseek(descriptor, start, os.SEEK_DATA)
-    except OSError as error:
-        if error.errno != errno.ENXIO:
-            return start, size  # no such question here: everything is data
-        data = size
-    if data > start:
-        is_hole = not os.pread(descriptor, min(SAMPLE_BYTES, data - start), start).strip(b"\0")
-        return (data if is_hole else start), size
-    return start, min(size, os.lseek(descriptor, start, os.SEEK_HOLE))
 
 
 def raise_open_files_limit() -> int:

@@ -91,6 +91,12 @@ class Register:
             self.queue.drop(tracked)
             self.by_id.pop(tracked.file, None)
 
+    def deleted(self, tracked: TrackedFile) -> None:
+        """Retention deleted the file, of which all is committed: what comes under its name is another one."""
+        tracked.source.take(tracked.name)
+        self.queue.drop(tracked)
+        self.by_id.pop(tracked.file, None)
+
     def under(self, name: str) -> list[TrackedSource]:
         """The sources in, or of, the directory `name` directly below the volume."""
         return self._under.get(name, [])
@@ -108,6 +114,10 @@ class Register:
         return bool(source.error) or any(
             tracked.retry_at and tracked.unread_bytes for tracked in source.files.values()
         )
+
+    def is_retried(self, source: TrackedSource) -> bool:
+        """Whether one of its files failed, and another try may still tell something."""
+        return any(tracked.failures and tracked.unread_bytes for tracked in source.files.values())
 
     def has_deferred(self) -> bool:
         """Whether a file waits because it may be a copy in progress."""

@@ -40,12 +40,14 @@ class TrackedFile:
         "committed_offset",
         "descriptor",
         "device",
+        "failures",
         "file",
         "gone",
         "grown_at",
         "has_holes",
         "head_bytes",
         "head_hash",
+        "hole_end",
         "inode",
         "least_read_bytes",
         "longest",
@@ -83,6 +85,8 @@ class TrackedFile:
         """Hash of all data read so far; None after a restart in the middle of the file."""
         self.has_holes = False
         """Whether a hole was skipped since the start."""
+        self.hole_end = 0
+        """Where the hole ends that follows the data, 0 where none does: `size` is that of the data."""
         self.grown_at = 0.0
         self.suspect = False
         """Whether the reader found other bytes before the offset than it had read."""
@@ -92,6 +96,9 @@ class TrackedFile:
         self.missing = 0
         self.gone = False
         self.retry_at = 0.0
+        """When it is read again after it could not be; 0 where it could."""
+        self.failures = 0
+        """How often in a row it could not be read."""
         self.descriptor = -1
 
     def restore(self, checkpoint: FileCheckpoint) -> None:
@@ -109,9 +116,15 @@ class TrackedFile:
         self.name, self.device, self.inode = sight.name, sight.device, sight.inode
         if sight.size < self.size:
             self.longest = max(self.longest, self.size)
-        self.size, self.mtime_ns = sight.size, sight.mtime_ns
+        self.size, self.mtime_ns, self.hole_end = sight.size, sight.mtime_ns, sight.hole_end
         self.missing = 0
         self.suspect = False
+
+    def end_in_hole(self, hole_end: int) -> None:
+        """Nothing but a hole follows what was read, up to here: its data ends at `read_offset`."""
+        self.hole_end, self.size = hole_end, self.read_offset
+        if self.longest <= hole_end:
+            self.longest = self.size
 
     @property
     def seen_bytes(self) -> int:
@@ -196,7 +209,7 @@ class TrackedSource:
         self.tombstone = False
         self.first_seen = now
         self.newest = 0.0
-        """When anything last grew (seconds, the wall clock); 0 while nothing did."""
+        """When anything last grew, in seconds; 0 while nothing did. At the first look mtimes say so."""
         self.error = ""
         """Why its directory could not be read at the last look; empty where it could."""
         self.looks = 0

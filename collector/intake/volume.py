@@ -22,6 +22,12 @@ FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 VANISHED = frozenset({errno.ENOENT, errno.ESTALE, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
 """Errors that say: what was there a moment ago is not there now. Ordinary on a volume others write to."""
 
+LEFT = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY})
+"""Errors that say: this directory is not empty, or something is mounted on it."""
+
+EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Errors that say something of this process or machine, and nothing of what was asked for."""
+
 
 class Volume:
     """The root directory, held by descriptor between `refresh`es. Used by one thread."""
@@ -78,6 +84,49 @@ class Volume:
             close(descriptor)
             raise
         return descriptor
+
+    def unlink(self, parts: Sequence[str], device: int, inode: int) -> None:
+        """Removes the name of this regular file. Raises OSError, ESTALE where it leads to another one."""
+        directory = self.open_directory(parts[:-1])
+        try:
+            status = os.stat(parts[-1], dir_fd=directory, follow_symlinks=False)
+            is_it = (status.st_dev, status.st_ino) == (device, inode)
+            if not (is_it and stat.S_ISREG(status.st_mode)):
+                raise OSError(errno.ESTALE, "another file has its name")
+            os.unlink(parts[-1], dir_fd=directory)
+        finally:
+            close(directory)
+
+    def rmdir(self, parts: Sequence[str]) -> bool:
+        """Removes an empty directory; false where it is not empty, or another file system is mounted there.
+        Raises OSError.
+        """
+        parent = self.open_directory(parts[:-1])
+        try:
+            os.rmdir(parts[-1], dir_fd=parent)
+        except OSError as error:
+            if error.errno not in LEFT:
+                raise
+            return False
+        finally:
+            close(parent)
+        return True
+
+    def space(self) -> tuple[int, int]:
+        """Total and free bytes of the file system, as a user who is not root may fill it. Raises OSError."""
+        told = os.fstatvfs(self._root)
+        return told.f_blocks * told.f_frsize, told.f_bavail * told.f_frsize
+
+    def is_read_only(self) -> bool:
+        return bool(os.fstatvfs(self._root).f_flag & os.ST_RDONLY)
+
+    def may_change(self, parts: Sequence[str]) -> bool:
+        """Whether this process may remove entries of the directory. Raises OSError."""
+        directory = self.open_directory(parts)
+        try:
+            return os.access(".", os.W_OK | os.X_OK, dir_fd=directory, effective_ids=True)
+        finally:
+            close(directory)
 
 
 def close(descriptor: int) -> None:

@@ -77,6 +77,7 @@ def compare(
     comparison = _Comparison(tree.volume, files, found)
     for file in tree.files:
         comparison.file(file)
+    comparison.tell_faults()
     return comparison.compared
 
 
@@ -87,11 +88,17 @@ class _Comparison:
         self.compared = Compared()
         self._volume = volume
         self._found = found
+        self._faulty: list[tuple[VolumeFile, _Known, list[Fault]]] = []
+        self._whole: set[FileId] = set()
         self._by_source: dict[str, list[_Known]] = defaultdict(list)
+        self._by_name: dict[tuple[str, str], list[_Known]] = defaultdict(list)
         for file, proof in files.items():
             if proof.known:
                 spans = tuple(sorted(proof.known, key=lambda span: span.start))
-                self._by_source[file.source].append(_Known(file, proof, spans))
+                known = _Known(file, proof, spans)
+                self._by_source[file.source].append(known)
+                for name in {file.path, spans[-1].name}:
+                    self._by_name[file.source, name].append(known)
 
     def file(self, file: VolumeFile) -> None:
         try:
@@ -109,20 +116,38 @@ class _Comparison:
 
     def _opened(self, file: VolumeFile, descriptor: int) -> None:
         self.compared.files += 1
-        candidates = self._candidates(file, descriptor)
-        if not candidates:
-            if file.size:
+        best = _best(
+            (known, _faults(file, descriptor, known)) for known in self._candidates(file, descriptor)
+        )
+        if best is None:
+            if file.size and not _is_hole(descriptor, 0, file.size):
                 self._report("gap", file, None, (0, file.size), "is on the volume, but in no record")
             return
-        known, faults = _best((known, _faults(file, descriptor, known)) for known in candidates)
-        for place, what in faults:
-            self._report("volume", file, known, place, what)
+        known, faults = best
+        if faults:
+            self._faulty.append((file, known, faults))
+        else:
+            self._whole.add(known.file)
         _excuse_holes(descriptor, known.proof)
-        self.compared.uncollected_bytes += max(0, file.size - known.proof.required)
+        if not _is_hole(descriptor, known.proof.required, file.size):
+            self.compared.uncollected_bytes += max(0, file.size - known.proof.required)
         self.compared.bytes += 0 if faults else known.proof.collected.size
 
-    def _candidates(self, file: VolumeFile, descriptor: int) -> list[_Known]:
-        """What the file may be, the likeliest first: the same beginning, then the same name."""
+    def tell_faults(self) -> None:
+        """Reports what differs, once all files were compared: a copytruncate leaves a copy that has all the
+        bytes, and under the old name a file that begins anew.
+        """
+        for file, known, faults in self._faulty:
+            if known.file not in self._whole:
+                for place, what in faults:
+                    self._report("volume", file, known, place, what)
+            elif file.size:
+                self._report("gap", file, None, (0, file.size), "is on the volume, but in no record")
+
+    def _candidates(self, file: VolumeFile, descriptor: int) -> Iterator[_Known]:
+        """What the file may be, the likeliest first: the same beginning, then the same name. Those with both
+        come first, so that one of very many files is not compared with all.
+        """
         head = os.pread(descriptor, HEAD_BYTES, 0)
 
         def rank(known: _Known) -> tuple[bool, bool, bool, int]:
@@ -130,8 +155,13 @@ class _Comparison:
             named = last.name == file.name
             return _begins_with(head, last), named, known.file.path == file.name, known.file.generation
 
-        ranked = sorted(((rank(known), known) for known in self._by_source.get(file.source, ())), key=_rank)
-        return [known for (*likeness, _), known in reversed(ranked) if any(likeness)]
+        def ranked(some: Iterable[_Known]) -> Iterator[_Known]:
+            every = sorted(((rank(known), known) for known in some), key=_rank, reverse=True)
+            return (known for (*likeness, _), known in every if any(likeness))
+
+        named = self._by_name.get((file.source, file.name), ())
+        yield from ranked(known for known in named if _begins_with(head, known.spans[-1]))
+        yield from ranked(self._by_source.get(file.source, ()))
 
     def _report(
         self, kind: Kind, file: VolumeFile, known: _Known | None, place: Range | None, what: str
@@ -147,11 +177,11 @@ def _rank(ranked: tuple[tuple[bool, bool, bool, int], _Known]) -> tuple[bool, bo
     return ranked[0]
 
 
-def _best(tried: Iterable[tuple[_Known, list[Fault]]]) -> tuple[_Known, list[Fault]]:
-    """The first without faults, else the first. There is at least one."""
+def _best(tried: Iterable[tuple[_Known, list[Fault]]]) -> tuple[_Known, list[Fault]] | None:
+    """The first without faults, else the first, if there is any."""
     rest = iter(tried)
-    first = next(rest)
-    return next((each for each in chain([first], rest) if not each[1]), first)
+    first = next(rest, None)
+    return first and next((each for each in chain([first], rest) if not each[1]), first)
 
 
 def _begins_with(head: bytes, span: Span) -> bool:
@@ -176,8 +206,24 @@ def _faults(file: VolumeFile, descriptor: int, known: _Known) -> list[Fault]:
 def _excuse_holes(descriptor: int, proof: FileProof) -> None:
     """A gap that reads as zeros in the file is a hole, also where no receipt lists it yet."""
     for start, end in list(proof.gaps()):
-        if all(block.count(0) == len(block) for block in _blocks(descriptor, start, end)):
+        if _is_hole(descriptor, start, end):
             proof.excuse(start, end)
+
+
+def _is_hole(descriptor: int, start: int, end: int) -> bool:
+    """Whether [start, end) of the file reads as zeros. Holes are found, not read: they may be huge."""
+    while start < end:
+        try:
+            start = os.lseek(descriptor, start, os.SEEK_DATA)
+            data_end = min(end, os.lseek(descriptor, start, os.SEEK_HOLE))
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return True  # no data follows
+            data_end = end  # no such question here: everything is data
+        if any(block.count(0) != len(block) for block in _blocks(descriptor, start, data_end)):
+            return False
+        start = data_end
+    return True
 
 
 def _blocks(descriptor: int, start: int, end: int) -> Iterator[bytes]:

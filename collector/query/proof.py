@@ -127,6 +127,10 @@ class ObjectProof:
     def feed(self, rows: FileRows) -> None:
         self.rows += len(rows.offsets)
         spans = self._spans.get(rows.file, [])
+        if rows.odd:
+            first, last = int(rows.offsets[0]), int(rows.offsets[-1] + rows.lengths[-1])
+            what = f"rows have another {' and '.join(rows.odd)} than the record says"
+            self.strays.append(("differs", rows.file, first, last, what))
         if len(spans) == 1 and _lies_within(rows, spans[0].span):
             spans[0].feed(rows.offsets, rows.lengths, rows.eol, rows.data)
             return

@@ -9,9 +9,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from collector.errors import ExportDamaged
 from collector.model import FileId, Loss, Receipt, ReceiptFile
 from collector.query.files import FileKey, FileProof, Mark
+from collector.query.holdings import Holdings, unfounded
 from collector.query.intervals import Ranges
 from collector.query.report import Difference
-from collector.records import decode_receipt, receipt_key
+from collector.query.strict import unknown_keys
+from collector.records import decode_receipt, encode_receipt, receipt_key
 
 SHA256_OF_NOTHING = hashlib.sha256().hexdigest()
 
@@ -35,16 +37,25 @@ class Receipts:
                 says = f"says that it is {_key(receipt)}"
                 self._found(Difference("receipt", says, receipt.volume, receipt.source, key=key))
                 continue
+            self._check_keys(receipt, key, body)
             self._all[receipt.volume, receipt.source].append(receipt)
             for file in receipt.files:
                 if file.bytes:
                     self._marks[_file_key(receipt, file)].add(file.bytes)
+
+    def _check_keys(self, receipt: Receipt, key: str, body: bytes) -> None:
+        for unknown in unknown_keys(body, encode_receipt(receipt)):
+            detail = f"has a key that no receipt has: {unknown}"
+            self._found(Difference("receipt", detail, receipt.volume, receipt.source, key=key))
 
     def count(self, volume: str) -> int:
         return sum(len(revisions) for (of, _), revisions in self._all.items() if of == volume)
 
     def sources(self, volume: str) -> set[str]:
         return {source for of, source in self._all if of == volume}
+
+    def has(self, volume: str, source: str) -> bool:
+        return (volume, source) in self._all
 
     def volumes(self) -> set[str]:
         return {volume for volume, _ in self._all}
@@ -81,11 +92,36 @@ class Receipts:
                         Difference("missing", detail, receipt.volume, receipt.source, key=_key(receipt))
                     )
 
-    def compare_losses(self, losses: dict[FileKey, list[tuple[int, Loss]]], volume: str | None) -> None:
+    def compare_holdings(self, holdings: Holdings, volume: str | None, explained: Collection[str]) -> None:
+        """Reports what receipts say of their objects that the records do not, and revisions that are missing.
+        A receipt whose key is in `explained` has a difference already.
+        """
+        for (of, source), revisions in self._all.items():
+            if volume not in (None, of):
+                continue
+            there = {receipt.revision for receipt in revisions}
+            for missing in sorted(set(range(1, max(there))) - there):
+                detail = f"revision {missing} is not there, but revision {max(there)} is"
+                self._found(Difference("receipt", detail, of, source, key=_key(revisions[-1])))
+            for receipt in revisions:
+                for fault, file in holdings.faults(receipt) if _key(receipt) not in explained else ():
+                    if file:
+                        self._report(receipt, file, fault)
+                    else:
+                        self._found(Difference("receipt", fault, of, source, key=_key(receipt)))
+
+    def compare_losses(self, losses: dict[FileKey, list[tuple[int, Loss]]], volume: str | None) -> int:
         """Reports losses of the records that no receipt of their source lists, where it has one. Each comes
         with its record's number: what was lost behind the last object that a receipt names may have been
-        lost after it was written, and a further receipt will list it.
+        lost after it was written, and a further receipt will list it: returns how many bytes these are.
+        And reports losses that no record knows.
         """
+        later_bytes = 0
+        for receipt in self._every():
+            for file, place in unfounded(receipt, losses) if volume in (None, receipt.volume) else ():
+                where = (receipt.volume, file.source, file.path, file.generation, *place)
+                detail = "listed as lost, but no record says so"
+                self._found(Difference("receipt", detail, *where, key=_key(receipt)))
         for (of, file), lost in losses.items():
             revisions = self._all.get((of, file.source), [])
             if volume not in (None, of):
@@ -94,12 +130,16 @@ class Receipts:
             every = (loss for receipt in revisions for loss in receipt.losses)
             same = (loss for loss in every if (loss.path, loss.generation) == (file.path, file.generation))
             listed = Ranges((loss.start, loss.end) for loss in same)
+            later = Ranges((loss.start, loss.end) for sequence, loss in lost if sequence > newest)
+            if revisions:
+                later_bytes += sum(end - start for place in later for start, end in listed.missing(*place))
             due = Ranges((loss.start, loss.end) for sequence, loss in lost if sequence <= newest)
             for low, high in due:
                 for start, end in listed.missing(low, high):
                     where = (of, file.source, file.path, file.generation, start, end)
                     detail = "lost by the records, but not listed as lost"
                     self._found(Difference("receipt", detail, *where, key=_key(revisions[-1])))
+        return later_bytes
 
     def _every(self) -> Iterator[Receipt]:
         for revisions in self._all.values():

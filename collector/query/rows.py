@@ -89,7 +89,8 @@ class ObjectRef:
 class FileRows:
     """Rows of one file in the order of the object. `data` is their bytes, line feeds included, joined.
 
-    `offsets` and `lengths` (in bytes, line feed included) and `eol` have one element a row.
+    `offsets` and `lengths` (in bytes, line feed included) and `eol` have one element a row. `odd` are the
+    columns that say something else of whose rows these are than the record does.
     """
 
     file: FileId
@@ -97,6 +98,7 @@ class FileRows:
     lengths: NDArray[np.int64]
     eol: NDArray[np.bool_]
     data: memoryview
+    odd: tuple[str, ...] = ()
 
 
 def file_of(origin: Origin, span: Span) -> FileId:
@@ -110,8 +112,9 @@ def proof_rows(body: bytes, ref: ObjectRef) -> Iterator[FileRows]:
             file = file_of(block.origin, block.span)
             yield FileRows(file, block.offsets, block.lengths, block.eol, memoryview(block.data))
         return
-    for batch in _batches(body, ref, PROOF_COLUMNS, None):
-        yield from _proofs(batch, ref.key)
+    origins = {file_of(origin, span): origin for origin, span in ref.spans}
+    for batch in _batches(body, ref, None, None):  # all columns, for the checksums of their pages
+        yield from _proofs(batch, ref.key, origins)
 
 
 def file_batches(
@@ -157,7 +160,7 @@ def lengths_of(batch: pa.RecordBatch) -> NDArray[np.int64]:
     return np.asarray(lengths + batch["eol"].to_numpy(zero_copy_only=False), np.int64)
 
 
-def _proofs(batch: pa.RecordBatch, key: str) -> Iterator[FileRows]:
+def _proofs(batch: pa.RecordBatch, key: str, origins: dict[FileId, Origin]) -> Iterator[FileRows]:
     ordered, runs = _runs(batch)
     rows = content(ordered)
     if rows.null_count:
@@ -166,9 +169,36 @@ def _proofs(batch: pa.RecordBatch, key: str) -> Iterator[FileRows]:
     offsets = ordered["offset"].to_numpy()
     eol = ordered["eol"].to_numpy(zero_copy_only=False)
     lengths = np.diff(bounds)
-    for file, start, stop in runs:
+    odd = _odd_columns(ordered, runs, origins)
+    for (file, start, stop), names in zip(runs, odd, strict=True):
         at = slice(start, stop)
-        yield FileRows(file, offsets[at], lengths[at], eol[at], data[bounds[start] : bounds[stop]])
+        yield FileRows(file, offsets[at], lengths[at], eol[at], data[bounds[start] : bounds[stop]], names)
+
+
+def _odd_columns(
+    batch: pa.RecordBatch, runs: Sequence[tuple[FileId, int, int]], origins: dict[FileId, Origin]
+) -> list[tuple[str, ...]]:
+    """For each run, the columns in which a row has another value than its origin in the record."""
+    starts = np.array([start for _, start, _ in runs], np.int64)
+    whose = [origins.get(file) for file, _, _ in runs]
+    odd: list[tuple[str, ...]] = [()] * len(runs)
+    for name in ORIGIN_COLUMNS if len(batch) else ():
+        codes, values = _codes(batch, name)
+        steady = np.minimum.reduceat(codes, starts) == np.maximum.reduceat(codes, starts)
+        first = codes[starts].tolist()
+        for run, origin in enumerate(whose):
+            if origin and not (steady[run] and values[first[run]] == getattr(origin, name)):
+                odd[run] = (*odd[run], name)
+    return odd
+
+
+def _codes(batch: pa.RecordBatch, name: str) -> tuple[NDArray[np.int64], list[str | None]]:
+    """A text column as numbers, and what each stands for; null is the last."""
+    if name not in batch.schema.names:
+        return np.zeros(len(batch), np.int64), [None]
+    column = batch[name]
+    values = [*column.dictionary.to_pylist(), None]
+    return column.indices.fill_null(len(values) - 1).to_numpy().astype(np.int64), values
 
 
 def _runs(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, list[tuple[FileId, int, int]]]:
@@ -252,7 +282,9 @@ def _only(batch: pa.RecordBatch, sources: frozenset[str]) -> pa.RecordBatch:
 def _parquet_batches(
     body: bytes, columns: Sequence[str] | None, sources: frozenset[str] | None
 ) -> Iterator[pa.RecordBatch]:
-    file = pq.ParquetFile(pa.BufferReader(body), read_dictionary=["source", "path"])
+    file = pq.ParquetFile(
+        pa.BufferReader(body), read_dictionary=["source", "path"], page_checksum_verification=True
+    )
     groups = _row_groups(file, sources)
     if not groups or not file.metadata.num_rows:
         return

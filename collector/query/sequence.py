@@ -8,7 +8,8 @@ from collector.errors import ExportDamaged
 from collector.model import BatchRecord, CommitRecord, OpenRecord, VoidRecord
 from collector.query.export import Shard, sequence_of
 from collector.query.report import Difference, Kind
-from collector.records import decode_record, object_key
+from collector.query.strict import unknown_keys
+from collector.records import decode_record, encode_record, object_key
 
 Found = Callable[[Difference], None]
 
@@ -34,6 +35,8 @@ class Sequence:
                 self._unread = True
                 self._report("damaged", key, error.message)
                 continue
+            for unknown in unknown_keys(body, encode_record(record)):
+                self._report("damaged", key, f"has a key that no record has: {unknown}")
             self._check_place(key, record)
             self._check_owner(key, record)
             yield key, record

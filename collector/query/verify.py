@@ -15,6 +15,7 @@ from collector.query.compare import VolumeTree, compare
 from collector.query.export import Claim, Shard, claims, receipt_keys, record_bodies, shards
 from collector.query.fetch import in_order
 from collector.query.files import FileKey, FileProof
+from collector.query.holdings import Holdings
 from collector.query.intervals import Range
 from collector.query.proof import ObjectProof
 from collector.query.receipts import Receipts
@@ -64,6 +65,7 @@ class _Verification:
         self._receipts = Receipts(self._found)
         self._files: dict[FileKey, FileProof] = {}
         self._losses: dict[FileKey, list[tuple[int, Loss]]] = {}
+        self._holdings = Holdings()
         self._listed: set[str] = set()
         self._named: set[str] = set()
         self._there: set[str] = set()
@@ -83,7 +85,13 @@ class _Verification:
             self._compare(self._tree)
         self._report_gaps()
         self._receipts.compare(self._files, self._there | self._listed, self._only)
-        self._receipts.compare_losses(self._losses, self._only)
+        explained = {found.key for found in self._report.differences if found.key}
+        self._receipts.compare_holdings(self._holdings, self._only, explained)
+        later_bytes = self._receipts.compare_losses(self._losses, self._only)
+        if later_bytes:
+            self._note(
+                f"{later_bytes} bytes were lost after the last object of their receipts, and not listed"
+            )
         self._report_unnamed()
         self._sum_up()
         return self._report
@@ -117,6 +125,8 @@ class _Verification:
         except ExportDamaged as error:
             self._found(Difference("damaged", error.message, record.volume, key=claim.key))
             return
+        if not claim.given_up:
+            self._holdings.add(record.volume, ref, self._receipts.has)
         if body is None:
             self._absent(claim, ref)
         else:
@@ -165,6 +175,10 @@ class _Verification:
         summary.objects += 1
         summary.rows += proof.rows
         spans_rows = sum(span.rows for span in record.spans)
+        spans_bytes = sum(span.end - span.start for span in record.spans)
+        if spans_bytes != record.bytes:
+            detail = f"the record says {record.bytes} bytes, its spans say {spans_bytes}"
+            self._found(Difference("differs", detail, record.volume, key=claim.key))
         if spans_rows != record.rows:
             detail = f"the record says {record.rows} rows, its spans say {spans_rows}"
             self._found(Difference("differs", detail, record.volume, key=claim.key))

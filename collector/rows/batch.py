@@ -23,8 +23,8 @@ from collector.rows.utf8 import messages
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-ENCODE_BYTES = 16 << 20
-"""Pending source bytes that are worth a row group of their own."""
+ENCODE_BYTES = 12 << 20
+"""Pending source bytes that are worth a row group of their own: a little less than the largest arena."""
 
 ENCODE_ROWS = 1 << 19
 """Pending rows that are: short lines take more memory as columns than as bytes."""
@@ -40,7 +40,7 @@ class Sealed:
     origins: tuple[Origin, ...]
     spans: tuple[Span, ...]
     files: tuple[tuple[FileId, int], ...]
-    body: Future[pa.Buffer]
+    body: Future[memoryview]
 
 
 class _OpenSpan:
@@ -88,18 +88,32 @@ class _OpenSpan:
 
 
 class Batch:
-    """Rows since the last sealing. `opened_at` is when its first row was read (seconds), None while empty."""
+    """Rows since the last sealing.
 
-    def __init__(self, settings: BatchSettings, fields: Sequence[str], pool: Executor) -> None:
+    `before` is the body of the batch before, where the same thread may still be making it. Rows that are
+    worth `encode_bytes`, or as many as `encode_rows`, go to the encoder at once.
+    """
+
+    def __init__(
+        self,
+        settings: BatchSettings,
+        fields: Sequence[str],
+        pool: Executor,
+        *,
+        encode_bytes: int = ENCODE_BYTES,
+        encode_rows: int = ENCODE_ROWS,
+        before: Future[memoryview] | None = None,
+    ) -> None:
         self.settings = settings
+        self._encode_bytes, self._encode_rows = encode_bytes, encode_rows
         self.rows = 0
         self.bytes = 0
-        self.opened_at: float | None = None
         self._pool = pool
         self._encoder: Encoder = encoder(settings, fields)
         self._pending: list[Part] = []
         self._pending_bytes = self._pending_rows = 0
         self._encoding: list[Future[None]] = []
+        self._before = before
         self._origins: dict[Origin, int] = {}
         self._open: dict[FileId, _OpenSpan] = {}
         self._spans: list[Span | _OpenSpan] = []
@@ -111,8 +125,6 @@ class Batch:
         """
         if not len(lines.starts):
             return 0
-        if self.opened_at is None:
-            self.opened_at = observed_us / 1e6
         view = memoryview(arena)  # type: ignore[arg-type]  # numpy arrays have the buffer protocol from 3.12 typing on
         taken = [take for take in takes if take.rows]
         for take in taken:
@@ -124,7 +136,7 @@ class Batch:
         self.bytes += size
         self._pending_bytes += size
         self._pending_rows += len(lines.starts)
-        if self._pending_bytes >= ENCODE_BYTES or self._pending_rows >= ENCODE_ROWS:
+        if self._pending_bytes >= self._encode_bytes or self._pending_rows >= self._encode_rows:
             self._encode_pending()
         return repaired
 
@@ -140,16 +152,24 @@ class Batch:
         body = self._pool.submit(_finish, encode, encoding, files, spans)
         return Sealed(self.settings, self.rows, self.bytes, tuple(order), spans, files, body)
 
-    def is_full(self, max_bytes: int) -> bool:
-        """Whether it holds so many source bytes, or they already made an object so large: JSON of short lines
-        is many times what they were.
-        """
-        return max(self.bytes, self._encoder.size) >= max_bytes
+    def is_full(self, max_bytes: int, max_object_bytes: int) -> bool:
+        """Whether it holds so many source bytes, or they make an object so large."""
+        return self.bytes >= max_bytes or self._object_bytes() >= max_object_bytes
 
     def catch_up(self) -> None:
         """Waits until the encoder is less than two row groups behind: more would only pile up in memory."""
+        if self._before is not None and (self._encoding or self._before.done()):
+            self._before.result()
+            self._before = None
         while len(self._encoding) > 1:
             self._encoding.pop(0).result()
+
+    def _object_bytes(self) -> float:
+        """How large the object becomes of what is there. What is not encoded yet is taken to be like the
+        rest: JSON of short lines is many times what they were, and compressed a small part.
+        """
+        size, taken = self._encoder.made
+        return size / taken * self.bytes if taken else self.bytes
 
     def _extend(self, take: Take, data: memoryview, observed_us: int) -> None:
         span = self._open.get(take.file)
@@ -171,10 +191,12 @@ def _finish(
     encoding: Sequence[Future[None]],
     files: Sequence[tuple[FileId, int]],
     spans: Sequence[Span],
-) -> pa.Buffer:
+) -> memoryview:
     for future in encoding:
         future.result()
-    return encode.finish([(file, span.start, span.end) for (file, _), span in zip(files, spans, strict=True)])
+    body = encode.finish([(file, span.start, span.end) for (file, _), span in zip(files, spans, strict=True)])
+    pa.default_memory_pool().release_unused()  # else it keeps what the largest batch ever took
+    return body
 
 
 def _part(

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from collector.model import BatchSettings, FileId, Origin
+from collector.rows.body import Body
 from collector.rows.ndjson import json_lines
 from collector.rows.schema import ORIGIN_COLUMNS, PLAIN_COLUMNS, TEXT, UTC_MICROSECONDS, schema
 
@@ -35,19 +36,24 @@ class Part:
     observed_us: int
     contents: tuple[bytes, ...]
 
+    @property
+    def bytes(self) -> int:
+        """What the rows were in their files."""
+        return sum(self.ends) - sum(self.starts)
+
 
 class Encoder(Protocol):
     """Makes one object. `write` and `finish` are called in order, from one thread at a time.
 
-    `size` is how many bytes of it were made so far; another thread may ask.
+    `made` is how many bytes of it were made so far, and of how many bytes of files; another thread may ask.
     """
 
-    size: int
+    made: tuple[int, int]
 
     def write(self, parts: Sequence[Part]) -> None: ...
 
-    def finish(self, spans: Sequence[tuple[FileId, int, int]]) -> pa.Buffer:
-        """The object as a buffer; `spans` are file, start and end offset, in the order of the record."""
+    def finish(self, spans: Sequence[tuple[FileId, int, int]]) -> memoryview:
+        """The object; `spans` are file, start and end offset, in the order of the record."""
 
 
 def encoder(settings: BatchSettings, fields: Sequence[str]) -> Encoder:
@@ -111,14 +117,14 @@ class ParquetEncoder:
     """Each `write` is a row group."""
 
     def __init__(self, settings: BatchSettings, fields: Sequence[str]) -> None:
-        self.size = 0
+        self.made = 0, 0
         self._fields = fields
         wanted = schema(fields)
         dictionaries = [field.name for field in wanted if pa.types.is_dictionary(field.type)]
         codec = settings.compression
-        self._sink = pa.BufferOutputStream()
+        self._body = Body()
         self._writer = pq.ParquetWriter(
-            self._sink,
+            pa.PythonFile(self._body, mode="w"),
             wanted,
             compression=codec,
             compression_level=ZSTD_LEVEL if codec == "zstd" else None,
@@ -126,39 +132,40 @@ class ParquetEncoder:
             # Minimum and maximum of a message prune nothing; those of the other columns let readers skip.
             write_statistics=[field.name for field in wanted if field.name not in PLAIN_COLUMNS],
             data_page_size=1 << 20,
+            write_page_checksum=True,
         )
 
     def write(self, parts: Sequence[Part]) -> None:
         rows = table(parts, self._fields)
         self._writer.write_table(rows, row_group_size=max(1, len(rows)))
-        self.size = self._sink.tell()
+        self.made = self._body.size, self.made[1] + sum(part.bytes for part in parts)
 
-    def finish(self, spans: Sequence[tuple[FileId, int, int]]) -> pa.Buffer:
+    def finish(self, spans: Sequence[tuple[FileId, int, int]]) -> memoryview:
         self._writer.close()
-        return self._sink.getvalue()
+        return self._body.view()
 
 
 class NdjsonEncoder:
     def __init__(self, settings: BatchSettings, fields: Sequence[str]) -> None:
-        self.size = 0
+        self.made = 0, 0
         self._fields = fields
-        self._sink, self._stream = _compressed(settings)
+        self._body, self._stream = _compressed(settings)
 
     def write(self, parts: Sequence[Part]) -> None:
         for block in json_lines(table(parts, self._fields)):
             self._stream.write(block)
-        self.size = self._sink.tell()
+        self.made = self._body.size, self.made[1] + sum(part.bytes for part in parts)
 
-    def finish(self, spans: Sequence[tuple[FileId, int, int]]) -> pa.Buffer:
+    def finish(self, spans: Sequence[tuple[FileId, int, int]]) -> memoryview:
         self._stream.close()
-        return self._sink.getvalue()
+        return self._body.view()
 
 
 class RawEncoder:
     """The spans' bytes one after the other, so all are kept until the order of the spans is known."""
 
     def __init__(self, settings: BatchSettings) -> None:
-        self.size = 0
+        self.made = 0, 0
         self._settings = settings
         self._reads: dict[tuple[FileId, int], tuple[int, bytes]] = {}
 
@@ -168,21 +175,23 @@ class RawEncoder:
                 part.files, part.starts, part.ends, part.contents, strict=True
             ):
                 self._reads[file, start] = (end, content)
+        size = self.made[1] + sum(part.bytes for part in parts)
+        self.made = size, size
 
-    def finish(self, spans: Sequence[tuple[FileId, int, int]]) -> pa.Buffer:
-        sink, stream = _compressed(self._settings)
+    def finish(self, spans: Sequence[tuple[FileId, int, int]]) -> memoryview:
+        body, stream = _compressed(self._settings)
         for file, start, end in spans:
             position = start
             while position < end:
                 position, content = self._reads.pop((file, position))
                 stream.write(content)
         stream.close()
-        return sink.getvalue()
+        return body.view()
 
 
-def _compressed(settings: BatchSettings) -> tuple[pa.BufferOutputStream, pa.NativeFile]:
-    """A sink in memory and the stream that writes into it through the codec."""
-    sink = pa.BufferOutputStream()
+def _compressed(settings: BatchSettings) -> tuple[Body, Body | pa.NativeFile]:
+    """A body and the stream that writes into it through the codec. To close the stream leaves the body."""
+    body = Body()
     if settings.compression == "none":
-        return sink, sink
-    return sink, pa.CompressedOutputStream(sink, settings.compression)
+        return body, body
+    return body, pa.CompressedOutputStream(pa.PythonFile(body, mode="w"), settings.compression)

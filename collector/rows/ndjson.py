@@ -15,7 +15,11 @@ import pyarrow.compute as pc
 
 from collector.rows.schema import PLAIN_COLUMNS
 
-ROWS_AT_ONCE = 16_384
+ROWS_AT_ONCE = 8192
+BYTES_AT_ONCE = 1 << 20
+"""A block is so many rows, and about so many bytes, as columns: its text passes through several copies, and
+becomes up to six times as long.
+"""
 
 CONTROLS = tuple(json.dumps(chr(code))[1:-1] for code in range(0x20))
 
@@ -25,7 +29,8 @@ DISTINCT_COLUMNS = (*PLAIN_COLUMNS, "offset")
 
 def json_lines(rows: pa.Table) -> Iterator[bytes | memoryview]:
     """The table's rows as JSON lines, in blocks of whole lines."""
-    for block in rows.to_batches(max_chunksize=ROWS_AT_ONCE):
+    at_once = min(ROWS_AT_ONCE, max(1, len(rows) * BYTES_AT_ONCE // max(rows.nbytes, 1)))
+    for block in rows.to_batches(max_chunksize=at_once):
         if not len(block):
             continue
         members = [

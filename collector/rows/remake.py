@@ -33,7 +33,7 @@ def remake(
         takes = [_take(step, record.origins, at=where, rows=rows) for step, where, rows in counts]
         batch.catch_up()
         batch.add(arena, lines, takes, observed_us)
-    return memoryview(batch.seal().body.result())
+    return batch.seal().body.result()
 
 
 def _arenas(found: Sequence[tuple[Span, bytes]]) -> Iterator[tuple[int, list[Step]]]:

@@ -26,6 +26,8 @@ _CAUSES: dict[int, tuple[type[StoreError], str]] = {
     errno.ENOSPC: (StoreUnavailable, "free some space, or enlarge the file system"),
     errno.EDQUOT: (StoreDenied, "the quota is used up: free some space, or raise it"),
     errno.EIO: (StoreUnavailable, "the disk or the network file system fails: see the kernel's log"),
+    errno.EMFILE: (StoreUnavailable, "raise the limit of open files (ulimit -n), or lower limits.open_files"),
+    errno.ENFILE: (StoreUnavailable, "this machine has too many open files: raise fs.file-max"),
     errno.ESTALE: (
         StoreUnavailable,
         "the network file system lost the file: see whether it must be remounted",

@@ -14,7 +14,7 @@ from collector.sink.store import Entry, Store
 T = TypeVar("T")
 
 SLOWER = 10
-"""How many times longer the waits are for what a human must mend."""
+"""How many times longer the waits are at first for what a human must mend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,8 @@ class RetryPolicy:
     """How often and how soon. `attempts` counts the first one too; None is until told to stop.
 
     The n-th wait is random between 0 and `first_seconds` doubled n-1 times, but at most `longest_seconds`.
-    For StoreDenied and StoreMissing both are `SLOWER` times as long.
+    For StoreDenied and StoreMissing it begins `SLOWER` times as long. What was mended is noticed within
+    `longest_seconds` all the same.
     """
 
     attempts: int | None = None
@@ -157,4 +158,4 @@ def longest_wait_seconds(policy: RetryPolicy, failures: int, error: StoreError) 
     """The longest wait after so many failures in a row."""
     slower = SLOWER if isinstance(error, StoreDenied | StoreMissing) else 1
     doubled = policy.first_seconds * 2.0 ** min(failures - 1, 60)  # more would leave the range of a float
-    return slower * min(policy.longest_seconds, doubled)
+    return min(policy.longest_seconds, slower * doubled)

@@ -20,7 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError  # botocore lets it through while a body is read
 
-from collector.errors import ObjectMissing, StoreMissing
+from collector.errors import ExportDamaged, ObjectMissing, StoreMissing
 from collector.sink.key import checked_key, is_key
 from collector.sink.s3_errors import failure, refusal
 from collector.sink.store import Entry
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 Checksums = Literal["when_required", "when_supported"]
+
+REJECTED_KEYS = frozenset(
+    ("ExpiredToken", "TokenRefreshRequired", "InvalidToken", "InvalidAccessKeyId", "SignatureDoesNotMatch")
+)
+"""Where the keys themselves are refused, they are looked up anew: a file may hold others by now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,7 @@ class S3Store:
         self._bucket = bucket
         self._url = url
         self._conditional = True
+        self._etag_is_md5 = True
         self._made: S3Client | None = None
         self._making = threading.Lock()
 
@@ -125,21 +131,40 @@ class S3Store:
 
     def _put(self, full_key: str, body: bytes | memoryview) -> bool:
         # With Content-MD5 the store itself refuses a body that was damaged on the way, all stores alike.
-        digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+        md5 = hashlib.md5(body, usedforsecurity=False)
         put: dict[str, Any] = {"IfNoneMatch": "*"} if self._conditional else {}
         try:
-            self._client().put_object(
+            answer = self._client().put_object(
                 Bucket=self._bucket.name,
                 Key=full_key,
                 Body=body if isinstance(body, bytes) else cast("IO[bytes]", BodyReader(body)),
-                ContentMD5=digest,
+                ContentMD5=base64.b64encode(md5.digest()).decode(),
                 **put,
             )
         except ClientError as error:
             if self._conditional and status_of(error) == 412:  # not 409: that put may still fail
                 return False
             raise
+        # Most stores give the MD5 of what they stored as ETag; by no means all, and not with keys of KMS.
+        etag = answer.get("ETag", "").strip('"').lower()
+        if self._etag_is_md5 and etag and etag != md5.hexdigest():
+            self._compare(full_key, md5.hexdigest())
         return True
+
+    def _compare(self, full_key: str, md5: str) -> None:
+        """Reads back what was stored. Raises ExportDamaged where it is something else; where it is not,
+        ETags are no MD5 here, and are not asked any more.
+        """
+        stored = hashlib.md5(usedforsecurity=False)
+        answer = self._client().get_object(Bucket=self._bucket.name, Key=full_key)
+        for part in answer["Body"].iter_chunks(1 << 20):
+            stored.update(part)
+        if stored.hexdigest() != md5:
+            raise ExportDamaged(
+                f"s3://{self._bucket.name}/{full_key}: the store holds other bytes than were sent",
+                hint="remove this object: the next start puts it again",
+            )
+        self._etag_is_md5 = False
 
     def _require_bucket(self) -> None:
         try:
@@ -182,9 +207,16 @@ class S3Store:
             yield
         except ClientError as error:
             said = error.response["Error"].get("Message", "")
+            if code_of(error) in REJECTED_KEYS:
+                self._forget_client()
             raise refusal(code_of(error), status_of(error), said, self._place(key)) from error
         except (BotoCoreError, HTTPError) as error:
             raise failure(error, self._place(key)) from error
+
+    def _forget_client(self) -> None:
+        """The next call makes a new one, with the credentials found then. Others may still use this one."""
+        with self._making:
+            self._made = None
 
     def _client(self) -> S3Client:
         with self._making:  # sessions are not made to be used by several threads; clients are

@@ -27,7 +27,8 @@ _PERMISSIONS = (
     "allow s3:ListBucket on the bucket, s3:GetObject and s3:PutObject below the prefix; check the keys"
 )
 _ANOTHER_REGION = _Meaning(StoreDenied, "the bucket is in another region", "set region=… in the URL")
-_EXPIRED = _Meaning(StoreDenied, "the credentials have expired", "renew them")
+# Most credentials that expire are renewed by a machine, and then found again: that may pass.
+_EXPIRED = _Meaning(StoreUnavailable, "the credentials have expired", "renew them where boto3 finds them")
 _ACCESS_DENIED = _Meaning(StoreDenied, "access is denied", _PERMISSIONS)
 _DAMAGED = _Meaning(StoreUnavailable, "the body was damaged on the way")
 

@@ -190,7 +190,8 @@ def _decode_header(adapter: TypeAdapter[T], line: bytes, place: str) -> T:
     version = loose.get("format") if isinstance(loose, dict) else None
     if isinstance(version, int) and version > FORMAT:
         raise StateError(
-            f"{place}: format {version} is newer than this joblog knows ({FORMAT})", hint="use a newer joblog"
+            f"{place}: format {version} is newer than this joblog knows ({FORMAT})",
+            hint=f"use a newer joblog; or {REBUILD_HINT}",
         )
     return _decode(adapter, line, place)
 

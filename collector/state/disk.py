@@ -16,6 +16,7 @@ _HINTS = {
     errno.EROFS: "mount it writable, or name another state folder with --state",
     errno.ENOSPC: "free some space there, or name another state folder with --state",
     errno.EDQUOT: "raise the quota, or name another state folder with --state",
+    errno.EMFILE: "raise the limit of open files (ulimit -n), or lower limits.open_files",
     errno.EIO: "check the disk; a state folder elsewhere is rebuilt from the destination",
     errno.ENOENT: "it is created at the next start and rebuilt from the destination",
     errno.ENOTDIR: "name a folder with --state",
@@ -54,6 +55,20 @@ def sync_folder(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def expect_in_place(fd: int, path: Path) -> None:
+    """Raises StateError where `path` does not lead to the open file any more: nobody would find it again."""
+    mine = os.fstat(fd)
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        there = None
+    if there is None or (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino):
+        raise StateError(
+            f"{path} was {'replaced' if there else 'deleted'} while it was in use",
+            hint="start joblog again: what is missing is rebuilt from the destination",
+        )
 
 
 def size_bytes(path: Path) -> int:

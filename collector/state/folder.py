@@ -172,7 +172,7 @@ class StateFolder:
         last = checkpoint.journal if checkpoint else 0
         if journal is None or journal.last <= last:
             return self._new_journal(last)
-        return JournalWriter(self._journal, last=journal.last, whole_bytes=journal.whole_bytes)
+        return JournalWriter.resume(self._journal, journal)
 
     def _new_journal(self, after: int) -> JournalWriter:
         return JournalWriter.create(self._journal, JournalHeader(self.volume, self.shard, after))
@@ -185,6 +185,7 @@ class StateFolder:
     def _check_locked(self) -> None:
         if not self._lock.held:
             raise BrokenInvariant(f"{self.path} is written without its lock")
+        self._lock.expect_in_place()
 
     def _check_ours(self, path: Path, volume: str, shard: int) -> None:
         if (volume, shard) != (self.volume, self.shard):

@@ -22,7 +22,7 @@ from collector.state.codec import (
     encode_journal_header,
     intact,
 )
-from collector.state.disk import write_whole
+from collector.state.disk import expect_in_place, write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +58,27 @@ def parse_journal(body: bytes, place: str) -> Journal | None:
 class JournalWriter:
     """Appends to one journal file. `last` is the number of the last change that it wrote or tried to."""
 
-    def __init__(self, path: Path, *, last: int, whole_bytes: int) -> None:
-        """Goes on behind the first `whole_bytes` of an existing file, and cuts off what else is there."""
+    def __init__(self, path: Path, body: bytes, *, last: int) -> None:
+        """Replaces the file by a new one that holds `body`: whole lines, up to change `last`.
+
+        What an earlier process left is never appended to. It may have been read from memory alone, and after
+        an fsync that failed no later one of the same file would say so.
+        """
         self._path = path
         self.last = last
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         self._failed = False
-        os.ftruncate(self._fd, whole_bytes)
+        write_whole(path, [body])
+        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
     @classmethod
     def create(cls, path: Path, header: JournalHeader) -> JournalWriter:
         """Replaces the file by an empty journal."""
-        line = encode_journal_header(header)
-        write_whole(path, [line])
-        return cls(path, last=header.after, whole_bytes=len(line))
+        return cls(path, encode_journal_header(header), last=header.after)
+
+    @classmethod
+    def resume(cls, path: Path, journal: Journal) -> JournalWriter:
+        """Goes on behind the last whole line of the file that `journal` was read from."""
+        return cls(path, path.read_bytes()[: journal.whole_bytes], last=journal.last)
 
     def append(self, lines: Sequence[bytes]) -> None:
         """Durably writes the changes `last` + 1 and so on. After a failure nothing more is written:
@@ -79,11 +86,7 @@ class JournalWriter:
         """
         if self._failed:
             raise StateError(f"{self._path}: an earlier write failed", hint="start joblog again")
-        if os.fstat(self._fd).st_nlink == 0:
-            raise StateError(
-                f"{self._path} was deleted while it was in use",
-                hint="start joblog again: the state is rebuilt from the destination",
-            )
+        expect_in_place(self._fd, self._path)
         self.last += len(lines)
         self._failed = True
         _write_all(self._fd, b"".join(lines))

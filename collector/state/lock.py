@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from collector.errors import StateLocked
 from collector.model import Owner
+from collector.state.disk import expect_in_place
 
 _owner = TypeAdapter(Owner)
 
@@ -62,6 +63,11 @@ class Lock:
             os.close(fd)
             raise
         self._fd = fd
+
+    def expect_in_place(self) -> None:
+        """Raises StateError where the lock that is held is not the one that others would meet."""
+        if self._fd is not None:
+            expect_in_place(self._fd, self.path)
 
     def release(self) -> None:
         if self._fd is not None:

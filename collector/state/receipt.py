@@ -15,6 +15,7 @@ from collector.model import (
     Receipt,
     ReceiptFile,
     ReceiptLoss,
+    SourceCheckpoint,
 )
 from collector.state.checkpoint import Checkpoint
 
@@ -71,6 +72,42 @@ def says_the_same(standing: Receipt, receipt: Receipt) -> bool:
         and (standing.source, standing.volume) == (receipt.source, receipt.volume)
         and (standing.objects, standing.losses) == (receipt.objects, receipt.losses)
     )
+
+
+def carried(before: Receipt, receipt: Receipt) -> Receipt:
+    """`receipt` with what an earlier revision knew of files that are gone from the volume meanwhile: hashes,
+    the holes that they ended in, and empty files.
+    """
+    known = {(file.path, file.generation): file for file in before.files}
+    files = [_more_of(known.get((file.path, file.generation)), file) for file in receipt.files]
+    have = {(file.path, file.generation) for file in files}
+    files += [file for place, file in known.items() if not file.bytes and place not in have]
+    return replace(receipt, files=tuple(sorted(files, key=lambda file: (file.path, file.generation))))
+
+
+def _more_of(before: ReceiptFile | None, file: ReceiptFile) -> ReceiptFile:
+    if before is None or before.bytes != file.bytes or file.sha256 is not None:
+        return file
+    return before if before.holes[: len(file.holes)] == file.holes else file
+
+
+def difference(
+    receipt: Receipt, volume: str, known: SourceCheckpoint, files: Sequence[FileCheckpoint]
+) -> str:
+    """What the receipt does not prove of all that is known of the source; empty where it proves it all."""
+    if (receipt.volume, receipt.source, receipt.revision) != (volume, known.source, known.revision):
+        return "its receipt is another one's"
+    proven = {(file.path, file.generation): file for file in receipt.files if file.bytes}
+    held = {(at.file.path, at.file.generation): at for at in files if at.bytes}
+    if proven.keys() != held.keys():
+        return "its receipt lists other files"
+    for place, at in held.items():
+        file = proven[place]
+        if file.bytes != at.bytes or file.holes[: len(at.holes)] != at.holes:
+            return "its receipt lists other bytes"
+    if set(receipt.losses) != set(map(_loss, known.losses)):
+        return "its receipt lists other losses"
+    return "" if set(receipt.objects) == set(known.objects) else "its receipt lists other objects"
 
 
 def _substance(files: Sequence[ReceiptFile], hashes: Sequence[ReceiptFile]) -> list[ReceiptFile]:

@@ -51,6 +51,9 @@ class Metrics:
             "receipts_written", "Receipts, by what ended the source.", "finished_by"
         )
         self._lost = self._counter("lost_bytes", "Bytes that could not be collected.", "reason")
+        self._deleted_sources = self._counter("deleted_sources", "Sources that retention deleted.")
+        self._deleted_bytes = self._counter("deleted_bytes", "Bytes of files that retention deleted.")
+        self._skips = self._counter("retention_skipped", "Times that retention had to leave something.")
         self._repaired = self._counter("lines_repaired", "Rows that were no UTF-8; their bytes are in `raw`.")
 
         self._found = self._counter("sources_found", "Source directories seen for the first time.")
@@ -139,6 +142,15 @@ class Metrics:
     @_count.register
     def _(self, event: events.BytesLost) -> None:
         self._lost.labels(event.volume, _one_of(LOSS_REASONS, event.reason)).inc(event.end - event.start)
+
+    @_count.register
+    def _(self, event: events.SourceDeleted) -> None:
+        self._deleted_sources.labels(event.volume).inc()
+        self._deleted_bytes.labels(event.volume).inc(event.bytes)
+
+    @_count.register
+    def _(self, event: events.RetentionSkipped) -> None:
+        self._skips.labels(event.volume).inc()
 
     @_count.register
     def _(self, event: events.LinesRepaired) -> None:
@@ -248,6 +260,11 @@ class _ShardGauges:
     def collect(self) -> Iterator[Metric]:
         for name, help_text, value in _GAUGES:
             yield self._family(name, help_text, value)
+        yield self._family(
+            "volume_free_bytes",
+            "Free bytes of the volume's file system, where retention is configured.",
+            lambda status: status.free_bytes,
+        )
         yield self._family(
             "seconds_since_last_commit",
             "Seconds since the last commit, where there was one.",

@@ -31,6 +31,7 @@ from collector.web.page import PAGE
 MOST_CONNECTIONS = 32
 LARGEST_REQUEST_BYTES = 16 * 1024
 SLOWEST_REQUEST_SECONDS = 3.0
+BETWEEN_ACCEPTS_SECONDS = 0.2
 _STOP_WITHIN_SECONDS = 0.1
 _END_OF_HEADERS = (b"\r\n\r\n", b"\n\n")
 
@@ -120,6 +121,13 @@ class _Server(socketserver.ThreadingMixIn, HTTPServer):
         """Without the name server, which HTTPServer asks for our own name."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.socket.getsockname()[:2]
+
+    def get_request(self) -> tuple[socket.socket, object]:
+        try:
+            return super().get_request()
+        except OSError:
+            time.sleep(BETWEEN_ACCEPTS_SECONDS)  # else, with no descriptor free, it would ask without a pause
+            raise
 
     def process_request(
         self, request: socket.socket | tuple[bytes, socket.socket], client_address: object

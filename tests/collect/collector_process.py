@@ -88,13 +88,15 @@ class Site:
         return verify("--to", self.to, "--volume", str(self.volume))
 
 
-def joblog(*arguments: str, env: dict[str, str] | None = None, prefix: Sequence[str] = ()) -> Ended:
+def joblog(
+    *arguments: str, env: dict[str, str] | None = None, prefix: Sequence[str] = (), within: float = 120
+) -> Ended:
     """Runs a command to its end."""
     done = subprocess.run(
         [*prefix, *JOBLOG, *arguments],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=within,
         check=False,
         env={**os.environ, **(env or {})},
     )

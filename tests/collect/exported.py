@@ -18,10 +18,15 @@ COLUMNS = ["source", "path", "generation", "offset", "message", "eol"]
 
 def objects(to: str, prefix: str = "") -> dict[str, bytes]:
     """Every object by its key below the destination's prefix."""
+    return {key: body(to, key) for key in keys(to, prefix)}
+
+
+def body(to: str, key: str) -> bytes:
+    """One object."""
     if not to.startswith("s3:"):
-        return {key: Path(folder_of(to), key).read_bytes() for key in keys(to, prefix)}
+        return Path(folder_of(to), key).read_bytes()
     client, bucket, above = bucket_of(to)
-    return {key: client.get_object(Bucket=bucket, Key=above + key)["Body"].read() for key in keys(to, prefix)}
+    return client.get_object(Bucket=bucket, Key=above + key)["Body"].read()
 
 
 def keys(to: str, prefix: str = "") -> list[str]:

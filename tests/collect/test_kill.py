@@ -16,6 +16,7 @@ from collector_process import Collector, Site, Writer, joblog, verify, wait_unti
 from exported import assert_exactly_once, keys
 
 SOAK_KILLS = int(os.environ.get("JOBLOG_TEST_KILLS", "50"))
+TELL_EVERY = 50
 
 Start = Callable[..., Collector]
 Write = Callable[..., Writer]
@@ -39,7 +40,10 @@ def kill_and_start(site: Site, start: Start, kills: int, draw: random.Random) ->
     """
     figures = Figures(kills)
     elsewhere = site.with_state(site.state.with_name("elsewhere"))
-    for _ in range(kills):
+    for number in range(kills):
+        if number and number % TELL_EVERY == 0:
+            sys.stdout.write(f"{number} of {kills} kills\n")
+            sys.stdout.flush()
         before = records(site)
         collector = start(elsewhere if draw.random() < 0.25 else site)
         when = draw.random()
@@ -122,6 +126,7 @@ def test_nothing_is_missing_or_twice_after_many_kills(
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(0)
 def test_nothing_is_missing_or_twice_after_very_many_kills(
     site: Site, start: Start, write: Write, request: pytest.FixtureRequest
 ) -> None:

@@ -86,7 +86,7 @@ def test_another_generation_is_another_span(reader):
 def test_reads_without_rows_leave_no_trace(reader):
     """Half a line is not in the batch at all: no span, no origin, no bytes."""
     reader.add(Read(APP, b"half"))
-    assert (reader.batch.rows, reader.batch.bytes, reader.batch.opened_at) == (0, 0, None)
+    assert (reader.batch.rows, reader.batch.bytes) == (0, 0)
     reader.add(Read(APP, b"half"), Read(OTHER, b"line\n"))
     sealed = reader.batch.seal()
     assert places(sealed) == [(OTHER, 0, 5)]
@@ -103,13 +103,6 @@ def test_origins_stand_once_and_spans_point_to_them(encode_pool):
     sealed = reader.batch.seal()
     assert [span.origin for span in sealed.spans] == [0, 1, 0, 2]
     assert [each.container for each in sealed.origins] == [None, None, "sidecar"]
-
-
-def test_the_batch_opens_with_its_first_row(reader):
-    """`opened_at` is when the first row was read, in seconds, and does not move with later ones."""
-    reader.add(Read(APP, b"1\n"))
-    reader.add(Read(APP, b"2\n"))
-    assert reader.batch.opened_at == pytest.approx(NOON_US / 1e6 + 1.000001)
 
 
 def test_a_file_larger_than_a_batch_is_hashed_span_by_span(encode_pool):
@@ -201,10 +194,14 @@ def test_a_batch_is_full_by_its_bytes_or_by_its_object(encode_pool):
     """Short lines make an NDJSON object many times as large: then that is what counts."""
     reader = Reader(Batch(settings("ndjson", "none"), [], encode_pool))
     reader.add(Read(APP, b"\n" * ENCODE_ROWS))
-    assert reader.batch.is_full(ENCODE_ROWS)
+    much = 1000 * ENCODE_ROWS
+    assert reader.batch.is_full(ENCODE_ROWS, much)
+    assert not reader.batch.is_full(ENCODE_ROWS + 1, much)
     encode_pool.submit(int).result()  # one thread: what was given to it before is encoded
-    assert reader.batch.is_full(50 * ENCODE_ROWS)
-    assert not reader.batch.is_full(1000 * ENCODE_ROWS)
+    assert reader.batch.is_full(much, 50 * ENCODE_ROWS)
+    reader.add(Read(APP, b"\n" * (ENCODE_ROWS // 2)))  # not encoded yet, but taken to be like the rest
+    assert reader.batch.is_full(much, 75 * ENCODE_ROWS)
+    assert not reader.batch.is_full(much, much)
 
 
 def test_a_batch_waits_for_a_busy_encoder():
@@ -238,3 +235,21 @@ def test_an_encoder_error_surfaces_while_the_batch_fills(encode_pool):
     feed_row_group(reader, APP)
     with pytest.raises(OverflowError):
         reader.batch.catch_up()
+
+
+def test_a_batch_waits_for_the_body_before_it():
+    """What the encoder still makes of the batch before counts as a row group behind."""
+    gate = threading.Event()
+    with ThreadPoolExecutor(1) as pool, ThreadPoolExecutor(1) as feeder:
+        pool.submit(gate.wait, 30)
+        before = Reader(Batch(settings(), [], pool))
+        before.add(Read(APP, b"x\n"))
+        body = before.batch.seal().body
+        reader = Reader(Batch(settings(), [], pool, before=body))
+        reader.batch.catch_up()
+        feed_row_group(reader, APP)
+        caught_up = feeder.submit(reader.batch.catch_up)
+        assert not caught_up.done()
+        gate.set()
+        caught_up.result(timeout=30)
+        assert body.done()

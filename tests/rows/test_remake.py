@@ -69,7 +69,7 @@ def both(pool, export, compression, held, shares):
     reader = Reader(Batch(settings(export, compression, LIMIT), FIELDS, pool), dict(ORIGINS))
     play(reader, held, shares)
     sealed = reader.batch.seal()
-    record, first = record_of(sealed), sealed.body.result().to_pybytes()
+    record, first = record_of(sealed), sealed.body.result().tobytes()
     again = remake(Batch(record.settings, FIELDS, pool), record, span_bytes(sealed, held), frame)
     return reader, first, bytes(again)
 

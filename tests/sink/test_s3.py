@@ -177,7 +177,7 @@ class TestAnswers:
             (403, "QuotaExceeded", StoreDenied, "quota is used up"),
             (403, "UserSuspended", StoreDenied, "user is suspended"),
             (403, "SomethingNew", StoreDenied, "words"),
-            (400, "ExpiredToken", StoreDenied, "have expired"),
+            (400, "ExpiredToken", StoreUnavailable, "have expired"),
             (400, "InvalidToken", StoreDenied, "session token is not valid"),
             (400, "AuthorizationHeaderMalformed", StoreDenied, "set region="),
             (400, "EntityTooLarge", StoreDenied, "lower batch.max_bytes"),

@@ -1,0 +1,45 @@
+"""The memory in which an object is made: it grows without being copied, and goes back to the system whole."""
+
+from __future__ import annotations
+
+import io
+import mmap
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+STEP_BYTES = 1 << 20
+
+
+class Body(io.RawIOBase):
+    """A file to write once. `view` ends that: the bytes written, without a copy.
+
+    A buffer of an allocator doubles as it grows, and what it leaves behind is not given back while other
+    threads allocate. Here growing moves pages, not bytes (mremap), and the last view gone frees all.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.size = 0
+        # Private: shared anonymous memory cannot grow.
+        self._memory = mmap.mmap(-1, STEP_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.size
+
+    def write(self, data: ReadableBuffer) -> int:
+        source = memoryview(data).cast("B")
+        end = self.size + len(source)
+        if end > len(self._memory):
+            # By a step, or an eighth: seldom enough. Pages that were never written take no memory.
+            self._memory.resize(max(end, len(self._memory) + max(STEP_BYTES, len(self._memory) // 8)))
+        self._memory[self.size : end] = source
+        self.size = end
+        return len(source)
+
+    def view(self) -> memoryview:
+        return memoryview(self._memory)[: self.size]
