@@ -135,7 +135,11 @@ class Pipeline:
         return True
 
     def seal(self) -> None:
-        """Ends the batch, if it holds anything, and sends it on its way, with the losses found so far."""
+        """Ends the batch, if it holds anything, and sends it on its way, with the losses found so far. Waits
+        for a later call while as many batches as may wait do.
+        """
+        if self._shipper.waiting >= MOST_SEALED:
+            return
         losses = self._catalog.take_losses()
         if self._batch.rows:
             sealed = self._batch.seal()
@@ -147,8 +151,6 @@ class Pipeline:
             self._shipper.submit(lambda: Shipped(self._ledger.void(None, losses), 0.0))
 
     def _is_due(self, now: float) -> bool:
-        if self._shipper.waiting >= MOST_SEALED:
-            return False
         if self._opened_at is None:
             return bool(self._catalog.losses)
         age = now - self._opened_at
@@ -276,8 +278,7 @@ class Pipeline:
 
     def is_flushed(self) -> bool:
         """Sends off and takes in what it can; true when all that was read is committed, receipts too."""
-        if self._shipper.waiting < MOST_SEALED:
-            self.seal()
+        self.seal()
         self._commit()
         self._finisher.step()
         return self.is_shipped() and not self._finisher.writing

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
+from collector.budget import plan, share
 from collector.config_sections import Config, VolumeConfig
-from collector.errors import ExportDamaged, JoblogError, StateLocked, VolumeError
+from collector.errors import ConfigError, ExportDamaged, JoblogError, StateLocked, VolumeError
 from collector.events import Event, WatchLimited
 from collector.intake.discover import SourceDir
 from collector.intake.layout import Layout
@@ -276,11 +277,21 @@ def _open_files(wanted: int) -> Finding:
 
 
 def _memory(config: Config) -> Finding:
-    mebibytes = config.limits.memory_bytes >> 20
-    batch = config.batch.max_bytes >> 20
-    detail = f"limits.memory is {mebibytes}MiB, batch.max_bytes {batch}MiB"
-    if config.batch.max_bytes * 2 > config.limits.memory_bytes:
-        return Finding(
-            "memory", "warn", detail, "raise limits.memory, or lower batch.max_bytes to half of it"
+    """What of `batch.max_bytes` the memory allows."""
+    share_bytes = share(config.limits.memory_bytes, len(config.volumes) * config.shards)
+    longest = max(volume.max_line_bytes for volume in config.volumes)
+    try:
+        budget = plan(
+            share_bytes,
+            export=config.format,
+            max_line_bytes=longest,
+            batch_max_bytes=config.batch.max_bytes,
         )
+    except ConfigError as error:
+        return failure("memory", error)
+    wanted, batch = config.batch.max_bytes >> 20, budget.batch_bytes >> 20
+    detail = f"limits.memory is {config.limits.memory_bytes >> 20}MiB: batches of up to {batch}MiB"
+    if budget.batch_bytes < config.batch.max_bytes:
+        hint = f"batch.max_bytes is {wanted}MiB: lower it to {batch}MiB, or raise limits.memory"
+        return Finding("memory", "warn", detail, hint)
     return Finding("memory", "ok", detail)

@@ -29,6 +29,9 @@ ENCODE_BYTES = 12 << 20
 ENCODE_ROWS = 1 << 19
 """Pending rows that are: short lines take more memory as columns than as bytes."""
 
+JSON_ROW_BYTES = 400
+"""What JSON adds to a line, about: names, origin and place. Only until the first rows are encoded."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sealed:
@@ -169,7 +172,10 @@ class Batch:
         rest: JSON of short lines is many times what they were, and compressed a small part.
         """
         size, taken = self._encoder.made
-        return size / taken * self.bytes if taken else self.bytes
+        if taken:
+            return size / taken * self.bytes
+        plain_json = (self.settings.format, self.settings.compression) == ("ndjson", "none")
+        return self.bytes + self.rows * JSON_ROW_BYTES if plain_json else self.bytes
 
     def _extend(self, take: Take, data: memoryview, observed_us: int) -> None:
         span = self._open.get(take.file)

@@ -134,13 +134,14 @@ class S3Store:
         md5 = hashlib.md5(body, usedforsecurity=False)
         put: dict[str, Any] = {"IfNoneMatch": "*"} if self._conditional else {}
         try:
-            answer = self._client().put_object(
-                Bucket=self._bucket.name,
-                Key=full_key,
-                Body=body if isinstance(body, bytes) else cast("IO[bytes]", BodyReader(body)),
-                ContentMD5=base64.b64encode(md5.digest()).decode(),
-                **put,
-            )
+            with BodyReader(memoryview(body)) as reader:
+                answer = self._client().put_object(
+                    Bucket=self._bucket.name,
+                    Key=full_key,
+                    Body=cast("IO[bytes]", reader),
+                    ContentMD5=base64.b64encode(md5.digest()).decode(),
+                    **put,
+                )
         except ClientError as error:
             if self._conditional and status_of(error) == 412:  # not 409: that put may still fail
                 return False
@@ -252,7 +253,11 @@ def status_of(error: ClientError) -> int:
 
 
 class BodyReader(io.RawIOBase):
-    """A file over memory: boto3 takes files, and would want memory itself copied into `bytes`."""
+    """A file over memory: boto3 takes files, and would want memory itself copied into `bytes`.
+
+    Closing it lets go of the memory: boto3's own objects know each other in circles, and stay until the
+    garbage collector comes by.
+    """
 
     def __init__(self, body: memoryview) -> None:
         super().__init__()
@@ -261,6 +266,10 @@ class BodyReader(io.RawIOBase):
 
     def __len__(self) -> int:
         return len(self._body)
+
+    def close(self) -> None:
+        self._body = memoryview(b"")
+        super().close()
 
     def readable(self) -> bool:
         return True

@@ -110,9 +110,9 @@ def test_a_state_folder_in_use_is_told_with_its_holder(tmp_path, volume):
 
 
 def test_limits_that_do_not_fit_are_warnings(tmp_path, volume):
-    """Too few file descriptors, and a batch that is most of the memory."""
+    """Too few file descriptors, and batches for which there is not the memory."""
     few_files = ["sh", "-c", 'ulimit -n 200; exec "$@"', "sh"]
-    (tmp_path / "joblog.yaml").write_text("limits: {memory: 128MiB}\nbatch: {max_bytes: 128MiB}\n")
+    (tmp_path / "joblog.yaml").write_text("limits: {memory: 256MiB}\nbatch: {max_bytes: 64MiB}\n")
     command = [JOBLOG, "check", "--config", tmp_path / "joblog.yaml", *options(tmp_path), "-o", "json"]
     result = subprocess.run([*few_files, *command], capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 0
