@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collector.events import BytesLost, Emit, FileRenamed, FileReplaced
 from collector.intake.content import is_there, same_content, up_to_holes
-from collector.intake.copies import Nameless, content_of, may_be_copy
+from collector.intake.copies import Nameless, content_of, cut_original, may_be_copy
 from collector.intake.discover import FileSight, Look
 from collector.intake.identify import Verdict, identify
 from collector.intake.layout import Layout
@@ -210,7 +210,10 @@ class Catalog(Register):
                 if original is not None:
                     self._continue_as(original, tracked, sight, now)
                     return
-                waits = not settled and may_be_copy(self._volume, nameless, tracked, sight)
+                if settled:
+                    waits = self._was_cut_unseen(tracked, sight)
+                else:
+                    waits = may_be_copy(self._volume, nameless, tracked, sight)
             except OSError:
                 waits = not settled  # the reader will say why it cannot be read
             if waits:
@@ -218,6 +221,15 @@ class Catalog(Register):
                 return
         source.deferred.pop(sight.name, None)
         self.queue.want(tracked)
+
+    def _was_cut_unseen(self, tracked: TrackedFile, sight: FileSight) -> bool:
+        """Whether it is the copy of a file that was cut meanwhile, which the next look then finds."""
+        original = cut_original(self._volume, tracked, sight)
+        if original is None:
+            return False
+        original.suspect = True
+        self.urgent[original.source] = None
+        return True
 
     def _is_settled(self, tracked: TrackedFile, sight: FileSight, now: float) -> bool:
         """Whether a copy would be complete by now. What grows on like its original may be written twice."""
