@@ -104,13 +104,27 @@ class Catalog(Register):
     def _seen(self, tracked: TrackedFile, sight: FileSight, now: float) -> TrackedFile:
         """The same name and inode: grown, truncated or rewritten. Returns the file that it is now."""
         verdict = self._verdict(tracked, sight)
-        if verdict in (Verdict.TRUNCATED, Verdict.REPLACED):
-            return self._replace(tracked, sight, verdict.value, now)
         if verdict is Verdict.GROWN and tracked.is_unsure:
             tracked.longest = tracked.size
+        if verdict is Verdict.GROWN and tracked.read_offset:
+            verdict = self._confirmed(tracked, sight)
+        if verdict in (Verdict.TRUNCATED, Verdict.REPLACED):
+            return self._replace(tracked, sight, verdict.value, now)
         if verdict is not None or sight.size > tracked.read_offset:  # what cannot be read, the reader tells
             self._grow(tracked, sight, now)
         return tracked.source.files[sight.name]
+
+    def _confirmed(self, tracked: TrackedFile, sight: FileSight) -> Verdict | None:
+        """Growth by size alone may be another content's, and it may be long before the reader sees that: what
+        is counted as lost, should it go before, must be this one's.
+        """
+        try:
+            if not same_content(self._volume, tracked, sight):
+                return Verdict.REPLACED
+        except OSError:
+            return None
+        tracked.longest = max(tracked.longest, sight.size)
+        return Verdict.GROWN
 
     def _grow(self, tracked: TrackedFile, sight: FileSight, now: float) -> None:
         if sight.size != tracked.size or tracked.mtime_ns is None:
@@ -378,20 +392,3 @@ class Catalog(Register):
                 self.queue.close(tracked)
                 tracked.waits_at = -1
                 self.queue.want(tracked)
-
-    def is_drained(self, source: TrackedSource) -> bool:
-        """Whether everything that the last look saw was read."""
-        if source.gone or any(past.seen_bytes > past.read_offset for past in source.past):
-            return False
-        return all(
-            tracked.seen_bytes <= tracked.read_offset
-            and tracked not in self.queue.ready
-            and not tracked.missing
-            for tracked in source.files.values()
-        )
-
-    def is_committed(self, source: TrackedSource) -> bool:
-        return all(
-            tracked.committed_offset >= tracked.taken_offset
-            for tracked in (*source.files.values(), *source.past)
-        )

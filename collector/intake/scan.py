@@ -137,9 +137,7 @@ class Scanner:
                 self._emit(EntrySkipped(volume=self._name, source=source, path=encode_name(name), why=why))
 
     def _look(self, source: TrackedSource, now: float, seconds: float) -> bool:
-        """Looks at one source, unless it is finished and settled, nothing came or went in it, and nobody hinted
-        at it.
-        """
+        """Looks at one source, unless it is finished, nothing waits or changed there, and nobody hinted."""
         hinted = self._catalog.urgent.pop(source, self) is None
         source.looked_at = seconds
         try:

@@ -290,6 +290,23 @@ def test_copytruncate_grown_beyond_what_was_read(begin, settle_seconds: float):
     assert story.lost == []
 
 
+def test_copytruncate_twice_while_reading_stands_still(story: Story):
+    """The destination is behind, so nothing is read: the original is cut, grows longer than it was, and is
+    cut again. What it grew by was never part of the first content, and is not counted as its loss.
+    """
+    log = story.pod / "app.log"
+    log.write_bytes(numbered(0, 100))
+    story.turn()
+    for number, (start, lines) in enumerate([(100, 150), (250, 5)], start=1):
+        copy_in_place(log, story.pod / f"app.log.{number}")
+        truncate(log, numbered(start, lines))
+        story.now += 1
+        story.look()
+    story.turns(20)
+    assert story.lines == once(numbered(0, 255))
+    assert story.lost == []
+
+
 @pytest.mark.parametrize("lines_after", [20, 120, 300])
 @pytest.mark.parametrize("unread", [0, 10, 50])
 def test_copytruncate_while_the_collector_is_paused(story: Story, unread: int, lines_after: int):
