@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from collector_process import AS_ANYBODY, Collector, Site, joblog, wait_until
 from exported import assert_exactly_once, keys, objects, rows, written
+from hanging_mount import HangingMount, waits_for_a_mount
 
 Start = Callable[..., Collector]
 
@@ -46,6 +47,13 @@ def assert_verified(site: Site) -> None:
 def append(log: Path, text: str) -> None:
     with log.open("a") as file:
         file.write(text)
+
+
+@pytest.fixture
+def hanging(tmp_path: Path) -> Iterator[HangingMount]:
+    mount = HangingMount(tmp_path)
+    yield mount
+    mount.close()
 
 
 # --- told to stop
@@ -89,6 +97,28 @@ def test_a_destination_that_hangs_does_not_hold_up_the_end(hindered, start: Star
     assert keys(hindered.direct.to, "data/") == []
     assert site.once().code == 0
     assert assert_exactly_once(site.volume, hindered.direct.to) == 1000
+    assert_verified(site)
+
+
+@pytest.mark.soak  # it waits for nearly all of the grace
+def test_a_folder_that_hangs_does_not_hold_up_the_end(
+    local_site: Site, start: Start, hanging: HangingMount
+) -> None:
+    """The same where the destination is a folder on a mount whose server answers no more."""
+    site = replace(local_site, to=f"{hanging.path}/export")
+    (site.source() / "app.log").write_text(LINES)
+    collector = start(site)
+    collector.wait_for("batch_committed")
+    hanging.stop()
+    append(site.source() / "app.log", OTHERS)
+    wait_until("the collector hangs", lambda: waits_for_a_mount(collector.pid))
+    began = time.monotonic()
+    assert collector.stop() == 1
+    assert time.monotonic() - began < GRACE_SECONDS
+    assert "nothing is lost" in collector.log
+    hanging.go_on()
+    assert site.once().code == 0
+    assert assert_exactly_once(site.volume, site.to) == 2500
     assert_verified(site)
 
 
