@@ -174,9 +174,16 @@ class Chaos:
         self.owner = self._start(site)
 
     def _settled(self) -> Collector:
-        """The owner, once it has both shards; before, it would itself be the newer one when it goes on."""
+        """The owner, once it has both shards; before, it would itself be the newer one when it goes on. One
+        that started while the destination did not answer may have given up: then the next one.
+        """
         self._end_outage()
-        self.owner.wait_for("collector_started", SHARDS, within=SURELY_SECONDS)
+        until = time.monotonic() + SURELY_SECONDS
+        while len(self.owner.named("collector_started")) < SHARDS:
+            if not self.owner.is_running:
+                self._ended_by_itself()
+            assert time.monotonic() < until, self.owner.log[-3000:]
+            time.sleep(0.05)
         return self.owner
 
     def _elsewhere(self) -> Site:
