@@ -99,6 +99,9 @@ def _is_copied(volume: Volume, original: TrackedFile, sight: FileSight) -> bool:
 
 
 def _is_named_after(name: str, original: str) -> bool:
-    """Whether a rotation of `original` may be called `name`: app.log.1, app.log-20261122, app-1.log."""
+    """Whether a rotation of `original` may be called `name`: app.log.1, app.log-20261122, app-1.log. Names
+    never get shorter by that.
+    """
     stem = stem_of(original)
-    return name != original and name.startswith(stem) and "/" not in name[len(stem) :]
+    is_longer = len(name) >= len(original) and name != original
+    return is_longer and name.startswith(stem) and "/" not in name[len(stem) :]

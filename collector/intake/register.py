@@ -116,7 +116,7 @@ class Register:
         return all(
             tracked.seen_bytes <= tracked.read_offset
             and tracked not in self.queue.ready
-            and not tracked.missing
+            and not (tracked.missing and source.missing <= 1)  # of a directory that is gone nothing will show
             for tracked in source.files.values()
         )
 

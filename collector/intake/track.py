@@ -246,7 +246,7 @@ class TrackedSource:
         start = name.rfind("/") + 1
         for end in range(start + 1, len(name) + 1):
             for original, tracked in self.stems.get(name[:end], {}).items():
-                if original != name:
+                if original != name and len(original) <= len(name):
                     yield tracked
 
     def next_generation(self, path: str, floor: int) -> int:

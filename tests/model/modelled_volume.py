@@ -45,6 +45,8 @@ class Content:
     paths: set[tuple[str, str]] = field(default_factory=set)
     seen: int = 0
     """As far as the running collector certainly saw it: its length at the last look at its source."""
+    linked: bool = False
+    """Whether several names ever led to it at once."""
     excused: bool = False
     """Whether it can no longer be told from what stands in its inode now; see `Volume.looked_at`."""
 
@@ -172,9 +174,13 @@ class Volume:
         beside.rename(self.path(source, name))
 
     def rewrite(self, source: str, name: str, kind: str) -> None:
-        """The same content and more, in another file that is moved over the name."""
+        """The same content and more, in another file that is moved over the name. If it was collected under
+        another name, which is gone, nothing says that this one goes on with it.
+        """
         content = self.files[source][name]
         self._disturb(content)
+        if content.linked:
+            self._allow_twice(marks(bytes(content.data)))
         beside = self.site.root / "beside"
         beside.write_bytes(content.data)
         self._write(beside, content, self._bytes(kind))
@@ -184,6 +190,7 @@ class Volume:
         to = f"{name}.link"
         if to not in self.files[source]:
             self._disturb(self.files[source][name])
+            self.files[source][name].linked = True
             self.path(source, to).hardlink_to(self.path(source, name))
             self._name(source, to, self.files[source][name])
 

@@ -65,3 +65,29 @@ def test_half_a_line_of_a_source_that_is_deleted(model: CollectorModel):
     model.volume.delete_source(POD)
     model.turns(seconds=3.0, times=3)
     model.rests()
+
+
+def test_a_directory_that_goes_while_it_is_finished(model: CollectorModel):
+    """A file is not at its place at the last look before the directory is gone too: no later look can tell
+    more, and the source gets its receipt.
+    """
+    model.volume.append("stray 100%", "app.log", "line")
+    model.rests()
+    model.volume.delete("stray 100%", "app.log")
+    model.is_killed()
+    model.starts(state=10, point=None)
+    model.turns(seconds=700.0, times=1)
+    model.volume.delete_source("stray 100%")
+
+
+def test_a_rotation_makes_no_name_shorter(model: CollectorModel):
+    """The end of a rotation, a few bytes long, is deleted while the newest file begins with the same bytes:
+    that is a file of its own.
+    """
+    model.volume.append(POD, "sub/deep.log", "empty")
+    model.begins_copying(part=0.5, pick=0)
+    model.volume.rotate(POD, "sub/deep.log")
+    model.volume.append(POD, "sub/deep.log", "half")
+    model.rests()
+    model.volume.rotate(POD, "sub/deep.log")
+    model.volume.append(POD, "sub/deep.log", "many")
