@@ -1,10 +1,13 @@
-"""Object stores that any test may use: moto over HTTP, and a real Ceph RGW for end-to-end tests."""
+"""Object stores that any test may use: moto over HTTP, and a real Ceph RGW for end-to-end tests; signals as
+in a terminal.
+"""
 
 from __future__ import annotations
 
 import io
 import os
 import re
+import signal
 import subprocess
 import threading
 import uuid
@@ -14,6 +17,11 @@ from pathlib import Path
 
 import boto3
 import pytest
+
+
+def pytest_configure() -> None:
+    """A shell that runs the tests in the background ignores SIGINT, and all children would inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
