@@ -30,6 +30,19 @@ COLUMNS: tuple[tuple[str, pa.DataType], ...] = (
 PLAIN_COLUMNS = ("message", "raw")
 """Columns whose values hardly repeat: a dictionary would only cost."""
 
+UNSORTED_COLUMNS = (
+    *PLAIN_COLUMNS,
+    "container",
+    "pod_ip",
+    "node_ip",
+    "node",
+    "cronjob",
+    "generation",
+    "stream",
+    "eol",
+)
+"""Columns whose minimum and maximum let no reader skip anything: nearly every row group has all their values."""
+
 
 def schema(fields: Sequence[str]) -> pa.Schema:
     """The schema of an object whose layout has the further fields `fields`, in layout order."""
