@@ -21,6 +21,7 @@ from collector.intake.names import decode_name
 from collector.intake.read import Reader
 from collector.intake.removal import expect_deletable
 from collector.intake.scan import Scanner
+from collector.intake.track import TrackedSource
 from collector.intake.volume import Volume
 from collector.intake.watch import Watch, choose
 from collector.model import BatchSettings, Owner
@@ -148,11 +149,16 @@ class Assembly:
             return True
         catalog = self._catalog(checkpoint, _silent)
         scanner = self._scanner(catalog, None, _silent)
-        looked = scanner.scan(now, task.clock.monotonic())
+        finisher = self._finisher(catalog, checkpoint, _silent)
+
+        def is_wanted(source: TrackedSource) -> bool:
+            finishes = source.finish_by is None and finisher.reason(source, now)
+            return bool(finishes or catalog.queue.ready or catalog.losses)
+
+        looked = scanner.scan(now, task.clock.monotonic(), until=is_wanted)
         if scanner.unreadable:
             raise VolumeError(f"volume {self._ground.volume.path}: {scanner.unreadable}")
-        finisher = self._finisher(catalog, checkpoint, _silent)
-        finishes = any(source.finish_by is None and finisher.reason(source, now) for source in looked)
+        finishes = any(is_wanted(source) for source in looked[-1:])
         wanted = catalog.queue.ready or catalog.losses or catalog.has_deferred()
         retention = self._retention(catalog, checkpoint, finisher, self._reader(), _silent)
         is_due = retention is not None and retention.is_due()
@@ -298,6 +304,7 @@ class Assembly:
             poll_interval_seconds=self._task.volume.poll_interval_seconds,
             monotonic=self._task.clock.monotonic,
             emit=emit,
+            follow=not self._task.once,
         )
 
     def _finisher(self, catalog: Catalog, checkpoint: Checkpoint, emit: Emit) -> Finisher:

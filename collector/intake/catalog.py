@@ -349,6 +349,10 @@ class Catalog(Register):
             for tracked in (*source.past, *source.files.values())
             if tracked.missing
         )
+        if source.unsettled:
+            self.unsettled[source] = None
+        else:
+            self.unsettled.pop(source, None)
 
     def _forget_past(self, source: TrackedSource) -> None:
         """Drops the oldest past contents of a source that rotates for ever: their checkpoints are kept."""

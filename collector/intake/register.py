@@ -27,6 +27,8 @@ class Register:
         """How many losses of each source were taken out and do not stand in the destination yet."""
         self.urgent: dict[TrackedSource, None] = {}
         """Sources to be looked at as soon as may be."""
+        self.unsettled: dict[TrackedSource, None] = {}
+        """Sources of which the next look is to tell what became of a file."""
         self._under: dict[str, list[TrackedSource]] = {}
         self.floors: dict[str, int] = {}
         """Where generations start, for sources whose name was used before."""
@@ -85,6 +87,7 @@ class Register:
         """The source is gone from the volume and done with."""
         del self.sources[source.source]
         self.urgent.pop(source, None)
+        self.unsettled.pop(source, None)
         parts = source.directory.parts
         self._under[parts[0] if parts else ""].remove(source)
         for tracked in (*source.files.values(), *source.gone, *source.past):
@@ -125,7 +128,7 @@ class Register:
 
     def has_unsettled(self) -> bool:
         """Whether only further looks can tell what became of some file."""
-        return any(source.unsettled and not source.error for source in self.sources.values())
+        return any(not source.error for source in self.unsettled)
 
     def has_failures(self) -> bool:
         return any(self.is_stuck(source) for source in self.sources.values())

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from collector.model import BatchSettings, FileId, Origin
 from collector.rows.body import Body
 from collector.rows.ndjson import json_lines
-from collector.rows.schema import ORIGIN_COLUMNS, TEXT, UNSORTED_COLUMNS, UTC_MICROSECONDS, schema
+from collector.rows.schema import ORIGIN_COLUMNS, UNSORTED_COLUMNS, UTC_MICROSECONDS, schema
 
 ZSTD_LEVEL = 1
 

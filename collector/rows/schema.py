@@ -41,7 +41,7 @@ UNSORTED_COLUMNS = (
     "stream",
     "eol",
 )
-"""Columns whose minimum and maximum let no reader skip anything: nearly every row group has all their values."""
+"""Columns whose minimum and maximum let no reader skip anything: nearly every row group has all values."""
 
 
 def schema(fields: Sequence[str]) -> pa.Schema:
