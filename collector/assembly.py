@@ -15,6 +15,7 @@ from collector.events import CollectorStarted, Emit, Event
 from collector.finish import Finisher
 from collector.intake.catalog import Catalog
 from collector.intake.discover import Discovery
+from collector.intake.framing import framing
 from collector.intake.globs import Selection
 from collector.intake.layout import Layout
 from collector.intake.names import decode_name
@@ -24,7 +25,7 @@ from collector.intake.scan import Scanner
 from collector.intake.track import TrackedSource
 from collector.intake.volume import Volume
 from collector.intake.watch import Watch, choose
-from collector.model import BatchSettings, Owner
+from collector.model import BatchSettings, Owner, Redaction
 from collector.pipeline import Clock, Pipeline, Plan
 from collector.retention import Outlook, Retention
 from collector.sink.ledger import Ledger
@@ -245,6 +246,7 @@ class Assembly:
             partial_after_seconds=min(patient, ONCE_PARTIAL_SECONDS) if task.once else patient,
             settle_seconds=ONCE_SETTLE_SECONDS if task.once else SETTLE_SECONDS,
             follow=not task.once,
+            record_after_seconds=self._record_after(),
             emit=emit,
         )
         now = task.clock.steady()
@@ -271,7 +273,14 @@ class Assembly:
             open_files=task.config.limits.open_files,
             follow=not task.once,
             emit=self._emit,
+            framing=framing(batch_settings(task.config, task.volume, self._ground.layout)),
         )
+
+    def _record_after(self) -> float | None:
+        multiline = self._task.volume.multiline
+        if multiline is None:
+            return None
+        return min(multiline.timeout_seconds, ONCE_PARTIAL_SECONDS if self._task.once else float("inf"))
 
     def _watch(self) -> tuple[str, str, Watch | None]:
         """How the volume is watched, why so, and the watch where there is one."""
@@ -356,17 +365,26 @@ class Assembly:
             volume=task.volume.name,
             shard=task.shard,
             owner=task.owner,
-            settings=BatchSettings(
-                layout=task.volume.layout,
-                format=config.format,
-                compression=config.compression,
-                max_line_bytes=task.volume.max_line_bytes,
-            ),
+            settings=batch_settings(config, task.volume, self._ground.layout),
             fields=self._ground.layout.field_names,
             budget=self._ground.budget,
             batch_max_age_seconds=config.batch.max_age_seconds,
             read_bytes_per_second=config.limits.read_bytes_per_second,
         )
+
+
+def batch_settings(config: Config, volume: VolumeConfig, layout: Layout) -> BatchSettings:
+    """What the rows of the volume's batches depend on. Raw objects hold what the files do."""
+    return BatchSettings(
+        layout=volume.layout,
+        format=config.format,
+        compression=config.compression,
+        max_line_bytes=volume.max_line_bytes,
+        line_format="plain" if config.format == "raw" else layout.line_format,
+        multiline=volume.multiline.start if volume.multiline else None,
+        redact=tuple(Redaction(each.pattern, each.replacement) for each in volume.redact),
+        parse=volume.parse.settings() if volume.parse else None,
+    )
 
 
 def _silent(_: Event) -> None:

@@ -10,9 +10,9 @@ from typing import Literal
 from collector.assembly import Assembly, Parts, Task, open_ground
 from collector.errors import Incomplete
 from collector.events import CollectorStopped, DestinationFailing, DestinationRecovered, Emit, Event
-from collector.model import ShardStatus
 from collector.sink.retry import Retrying
 from collector.sink.store import Store
+from collector.status import ShardStatus
 
 DRAIN_SECONDS = 25.0
 """How long a collector that was told to stop may take: Kubernetes kills after 30 s unless told otherwise."""

@@ -36,6 +36,7 @@ class Catalog(Register):
         *,
         partial_after_seconds: float,
         settle_seconds: float,
+        record_after_seconds: float | None = None,
         emit: Emit,
         follow: bool = True,
     ) -> None:
@@ -43,7 +44,13 @@ class Catalog(Register):
 
         Who does not stay to `follow` takes a file's mtime for when it last grew: it may be by another clock.
         """
-        super().__init__(name, layout, partial_after_seconds=partial_after_seconds, emit=emit)
+        super().__init__(
+            name,
+            layout,
+            partial_after_seconds=partial_after_seconds,
+            record_after_seconds=record_after_seconds,
+            emit=emit,
+        )
         self._volume = volume
         self._settle_seconds = settle_seconds
         self._follow = follow

@@ -14,13 +14,23 @@ from collector.model import FileCheckpoint, FileId, Loss
 
 
 class Register:
-    def __init__(self, name: str, layout: Layout, *, partial_after_seconds: float, emit: Emit) -> None:
+    def __init__(
+        self,
+        name: str,
+        layout: Layout,
+        *,
+        partial_after_seconds: float,
+        record_after_seconds: float | None = None,
+        emit: Emit,
+    ) -> None:
         self._name = name
         self._layout = layout
         self._emit = emit
         self.sources: dict[str, TrackedSource] = {}
         self.by_id: dict[FileId, TrackedFile] = {}
-        self.queue = Queue(partial_after_seconds=partial_after_seconds)
+        self.queue = Queue(
+            partial_after_seconds=partial_after_seconds, record_after_seconds=record_after_seconds
+        )
         self.losses: list[Loss] = []
         """Losses found and not yet on their way to the destination; `take_losses` takes them out."""
         self._on_their_way: Counter[str] = Counter()
