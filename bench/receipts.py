@@ -25,6 +25,7 @@ from collector.intake.track import TrackedFile
 LARGE_BYTES = 300 << 20
 SMALL_BYTES = 20 << 10
 SMALL_FILES = 2000
+SOURCES = 20
 RUNS = 5
 LINE = (
     "2026-11-22T09:{:02d}:{:02d}.{:06d}Z INFO  [worker-{}] c.e.Orders - order {:010d} took {} ms, total {}\n"
@@ -41,14 +42,17 @@ def main(runs: int) -> None:
     folder = Path(tempfile.mkdtemp(prefix="joblog-bench-"))
     try:
         text = lines(LARGE_BYTES)
-        large, small = folder / "large", folder / "small"
+        large, small, many = folder / "large", folder / "small", folder / "many"
         source(large, 0).joinpath("app.log").write_bytes(text)
         for number in range(SMALL_FILES):
             part = text[number * SMALL_BYTES : (number + 1) * SMALL_BYTES]
-            source(small, number).joinpath("app.log").write_bytes(part[: part.rfind(b"\n") + 1])
+            part = part[: part.rfind(b"\n") + 1]
+            source(small, number).joinpath("app.log").write_bytes(part)
+            source(many, number % SOURCES).joinpath(f"app-{number}.log").write_bytes(part)
         say(f"{runs} pairs each; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
         compare(f"one file of {LARGE_BYTES >> 20} MiB", large, runs)
-        compare(f"{SMALL_FILES:,} files of {SMALL_BYTES >> 10} KiB", small, runs)
+        compare(f"{SMALL_FILES:,} files of {SMALL_BYTES >> 10} KiB in {SOURCES} sources", many, runs)
+        compare(f"{SMALL_FILES:,} files of {SMALL_BYTES >> 10} KiB, each a source", small, runs)
     finally:
         shutil.rmtree(folder)
 
@@ -77,7 +81,7 @@ def lines(size: int) -> bytes:
 
 def source(volume: Path, number: int) -> Path:
     folder = volume / f"shop_orders-{number}_10.244.0.7_10.0.0.1_node-1"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 

@@ -31,6 +31,9 @@ TOMBSTONE_BYTES = 256
 WRITERS = 8
 MOST_WAITING = 64
 
+NOTED_AT_ONCE = 32
+"""Receipts that are noted in the state folder together, while more are written: each note is an fsync."""
+
 RETIRE_SECONDS = 600.0
 """How long a source whose directory is gone is remembered with its files."""
 
@@ -214,10 +217,11 @@ class Finisher:
         receipt = replace(receipt, files=tuple(files))
         # A file may have moved since its last commit.
         names = {each.file: encode_name(each.name) for each in live}
+        void = {(loss.path, loss.generation) for loss in known.losses if loss.reason == "void"}
         return receipt, {
             file: replace(at, name=names.get(file, at.name))
             for file, at in committed.items()
-            if at.bytes and not hashes[file]
+            if at.bytes and not hashes[file] and (file.path, file.generation) not in void
         }
 
     # On the writers' threads, so that this one goes on collecting: what has to be read again, and the put.
@@ -281,8 +285,8 @@ class Finisher:
     # --- back on the shard's own thread
 
     def _note_written(self) -> None:
-        done = [future for future in self._writing if future.done()]
-        if not done:
+        done = {future: None for future in self._writing if future.done()}
+        if len(done) < min(NOTED_AT_ONCE, max(1, len(self._writing))):
             return
         self._writing = [future for future in self._writing if future not in done]
         noted = []

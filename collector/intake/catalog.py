@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collector.events import BytesLost, Emit, FileRenamed, FileReplaced
 from collector.intake.content import is_there, same_content, up_to_holes
-from collector.intake.copies import Nameless, content_of, may_be_copy
+from collector.intake.copies import Nameless, content_of, cut_original, may_be_copy
 from collector.intake.discover import FileSight, Look
 from collector.intake.identify import Verdict, identify
 from collector.intake.layout import Layout
@@ -111,13 +111,27 @@ class Catalog(Register):
     def _seen(self, tracked: TrackedFile, sight: FileSight, now: float) -> TrackedFile:
         """The same name and inode: grown, truncated or rewritten. Returns the file that it is now."""
         verdict = self._verdict(tracked, sight)
-        if verdict in (Verdict.TRUNCATED, Verdict.REPLACED):
-            return self._replace(tracked, sight, verdict.value, now)
         if verdict is Verdict.GROWN and tracked.is_unsure:
             tracked.longest = tracked.size
+        if verdict is Verdict.GROWN and tracked.read_offset:
+            verdict = self._confirmed(tracked, sight)
+        if verdict in (Verdict.TRUNCATED, Verdict.REPLACED):
+            return self._replace(tracked, sight, verdict.value, now)
         if verdict is not None or sight.size > tracked.read_offset:  # what cannot be read, the reader tells
             self._grow(tracked, sight, now)
         return tracked.source.files[sight.name]
+
+    def _confirmed(self, tracked: TrackedFile, sight: FileSight) -> Verdict | None:
+        """Growth by size alone may be another content's, and it may be long before the reader sees that: what
+        is counted as lost, should it go before, must be this one's.
+        """
+        try:
+            if not same_content(self._volume, tracked, sight):
+                return Verdict.REPLACED
+        except OSError:
+            return None
+        tracked.longest = max(tracked.longest, sight.size)
+        return Verdict.GROWN
 
     def _grow(self, tracked: TrackedFile, sight: FileSight, now: float) -> None:
         if sight.size != tracked.size or tracked.mtime_ns is None:
@@ -217,7 +231,10 @@ class Catalog(Register):
                 if original is not None:
                     self._continue_as(original, tracked, sight, now)
                     return
-                waits = not settled and may_be_copy(self._volume, nameless, tracked, sight)
+                if settled:
+                    waits = self._was_cut_unseen(tracked, sight)
+                else:
+                    waits = may_be_copy(self._volume, nameless, tracked, sight)
             except OSError:
                 waits = not settled  # the reader will say why it cannot be read
             if waits:
@@ -225,6 +242,15 @@ class Catalog(Register):
                 return
         source.deferred.pop(sight.name, None)
         self.queue.want(tracked)
+
+    def _was_cut_unseen(self, tracked: TrackedFile, sight: FileSight) -> bool:
+        """Whether it is the copy of a file that was cut meanwhile, which the next look then finds."""
+        original = cut_original(self._volume, tracked, sight)
+        if original is None:
+            return False
+        original.suspect = True
+        self.urgent[original.source] = None
+        return True
 
     def _is_settled(self, tracked: TrackedFile, sight: FileSight, now: float) -> bool:
         """Whether a copy would be complete by now. What grows on like its original may be written twice."""
@@ -377,20 +403,3 @@ class Catalog(Register):
                 self.queue.close(tracked)
                 tracked.waits_at = -1
                 self.queue.want(tracked)
-
-    def is_drained(self, source: TrackedSource) -> bool:
-        """Whether everything that the last look saw was read."""
-        if source.gone or any(past.seen_bytes > past.read_offset for past in source.past):
-            return False
-        return all(
-            tracked.seen_bytes <= tracked.read_offset
-            and tracked not in self.queue.ready
-            and not tracked.missing
-            for tracked in source.files.values()
-        )
-
-    def is_committed(self, source: TrackedSource) -> bool:
-        return all(
-            tracked.committed_offset >= tracked.taken_offset
-            for tracked in (*source.files.values(), *source.past)
-        )

@@ -65,7 +65,7 @@ def is_there(volume: Volume, tracked: TrackedFile) -> bool:
     return (status.st_dev, status.st_ino) == (tracked.device, tracked.inode)
 
 
-def same_content(volume: Volume, tracked: TrackedFile, sight: FileSight) -> bool:
+def same_content(volume: Volume, tracked: TrackedFile, sight: FileSight | TrackedFile) -> bool:
     """Whether the file that was seen holds what was read of `tracked`: head and tail are compared.
 
     False where nothing was read: there is no evidence.
@@ -79,6 +79,14 @@ def same_content(volume: Volume, tracked: TrackedFile, sight: FileSight) -> bool
     finally:
         close(descriptor)
     return short_hash(head) == tracked.head_hash and short_hash(tail) == tracked.tail_hash
+
+
+def still_holds(volume: Volume, tracked: TrackedFile) -> bool:
+    """Whether the file holds what was read of it, under its name; or may do so."""
+    try:
+        return same_content(volume, tracked, tracked)
+    except OSError as error:
+        return error.errno not in VANISHED
 
 
 def same_prefix(volume: Volume, tracked: TrackedFile, sight: FileSight) -> bool:

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import islice
 
-from collector.intake.content import is_there, same_prefix, same_so_far, starts_alike
+from collector.intake.content import is_there, same_prefix, same_so_far, starts_alike, still_holds
 from collector.intake.discover import FileSight
 from collector.intake.track import TrackedFile, TrackedSource, stem_of
 from collector.intake.volume import Volume
@@ -70,6 +70,17 @@ def may_be_copy(volume: Volume, nameless: Nameless, tracked: TrackedFile, sight:
         sight.size < content.read_offset and starts_alike(volume, content, sight)
         for content in islice(nameless.before(sight.name), MOST_COMPARED)
     )
+
+
+def cut_original(volume: Volume, tracked: TrackedFile, sight: FileSight) -> TrackedFile | None:
+    """The file that `sight` is a whole copy of and that holds no more what was read of it: it was cut while
+    nobody looked, and by its size that may not show. Raises OSError.
+    """
+    for original in islice(tracked.source.namesakes(sight.name), MOST_COMPARED):
+        is_read = original is not tracked and 0 < original.read_offset <= sight.size
+        if is_read and same_prefix(volume, original, sight) and not still_holds(volume, original):
+            return original
+    return None
 
 
 def _is_copy_of(volume: Volume, content: TrackedFile, sight: FileSight) -> bool:

@@ -122,6 +122,23 @@ class Register:
         tracked = self.by_id[file] = TrackedFile(source, file, origin, name)
         return tracked
 
+    def is_drained(self, source: TrackedSource) -> bool:
+        """Whether everything that the last look saw was read."""
+        if source.gone or any(past.seen_bytes > past.read_offset for past in source.past):
+            return False
+        return all(
+            tracked.seen_bytes <= tracked.read_offset
+            and tracked not in self.queue.ready
+            and not tracked.missing
+            for tracked in source.files.values()
+        )
+
+    def is_committed(self, source: TrackedSource) -> bool:
+        return all(
+            tracked.committed_offset >= tracked.taken_offset
+            for tracked in (*source.files.values(), *source.past)
+        )
+
     def is_stuck(self, source: TrackedSource) -> bool:
         """Whether its directory, or one of its files, cannot be read."""
         return bool(source.error) or any(

@@ -153,11 +153,12 @@ class Scanner:
                 self._emit(EntrySkipped(volume=self._name, source=source, path=encode_name(name), why=why))
 
     def _look(self, source: TrackedSource, now: float, seconds: float) -> bool:
-        """Looks at one source, unless it is finished, nothing came or went in it, and nobody hinted at it."""
+        """Looks at one source, unless it is finished, nothing waits or changed there, and nobody hinted."""
         hinted = self._catalog.urgent.pop(source, self) is None
         source.looked_at = seconds
         try:
-            if not hinted and source.finished and not self._has_changed(source, seconds):
+            rests = source.finished and not source.unsettled
+            if rests and not hinted and not self._has_changed(source, seconds):
                 return False
             look = self._discovery.look(source.directory)
         except OSError as error:

@@ -20,7 +20,6 @@ class Holdings:
     def __init__(self) -> None:
         self._objects: dict[tuple[str, str], dict[str, dict[FileId, int]]] = defaultdict(dict)
         self._names: dict[tuple[str, str], set[tuple[str | None, ...]]] = defaultdict(set)
-        self._voided: set[FileKey] = set()
 
     def add(self, volume: str, ref: ObjectRef, has_receipt: Callable[[str, str], bool]) -> None:
         """Takes in what the record of an object says of the sources that have receipts."""
@@ -29,9 +28,7 @@ class Holdings:
                 continue
             file = file_of(origin, span)
             self._names[volume, origin.source].add(_names(origin))
-            if ref.is_lost(origin, span):
-                self._voided.add((volume, file))
-            elif span.rows:
+            if span.rows and not ref.is_lost(origin, span):
                 held = self._objects[volume, origin.source].setdefault(ref.key, {})
                 held[file] = held.get(file, 0) + span.end - span.start
 
@@ -42,16 +39,13 @@ class Holdings:
         if names and (receipt.namespace, receipt.job, receipt.pod) not in names:
             yield "says another namespace, job or pod than the records", None
         for key in receipt.objects:
-            if key not in held and not self._is_voided(receipt):
+            if key not in held:
                 yield f"names an object that holds nothing of it: {key}", None
         for file in receipt.files:
             at = FileId(receipt.source, file.path, file.generation)
             there = sum(held.get(key, {}).get(at, 0) for key in set(receipt.objects))
-            if there != file.bytes and (receipt.volume, at) not in self._voided:
+            if there != file.bytes:
                 yield f"says {file.bytes} bytes, but the objects that it names hold {there}", file
-
-    def _is_voided(self, receipt: Receipt) -> bool:
-        return any((of, file.source) == (receipt.volume, receipt.source) for of, file in self._voided)
 
 
 def unfounded(

@@ -17,6 +17,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from collector.errors import ObjectMissing, StoreDenied, StoreError, StoreMissing, StoreUnavailable
+from collector.sink.folder_sync import FolderSync, fsync_folder
 from collector.sink.key import TEMPORARY, checked_key, is_key
 from collector.sink.store import Entry
 
@@ -56,7 +57,8 @@ class LocalStore:
         self._root = root
         self._url = url
         self._conditional = True
-        self._durable: set[Path] = set()  # folders whose own names this process knows to be on disk
+        self._durable: dict[Path, FolderSync] = {}
+        """The folders whose own names this process knows to be on disk."""
 
     @property
     def url(self) -> str:
@@ -72,10 +74,10 @@ class LocalStore:
     def put_new(self, key: str, body: bytes | memoryview) -> bool:
         target = self._path(key)
         with self._told("cannot write", target):
-            self._make_folder(target.parent)
+            sync = self._make_folder(target.parent)
             won = not target.exists() and self._write_and_link(body, target)
             # Also where another one created it: it may have died before it could do this.
-            fsync_folder(target.parent)
+            sync()
             return won
 
     def get(self, key: str) -> bytes:
@@ -127,17 +129,20 @@ class LocalStore:
     def _path(self, key: str) -> Path:
         return self._root / checked_key(key)
 
-    def _make_folder(self, folder: Path) -> None:
-        """Makes a folder below the root, and its name durable whoever made it, once a process."""
-        if folder in self._durable:
-            return
+    def _make_folder(self, folder: Path) -> FolderSync:
+        """Makes a folder below the root, and its name durable whoever made it, once a process. Returns what
+        makes the names in it durable.
+        """
+        known = self._durable.get(folder)
+        if known is not None:
+            return known
         if folder == self._root:
             self._require_root()
         else:
-            self._make_folder(folder.parent)
+            above = self._make_folder(folder.parent)
             folder.mkdir(exist_ok=True)
-            fsync_folder(folder.parent)
-        self._durable.add(folder)
+            above()
+        return self._durable.setdefault(folder, FolderSync(folder))
 
     def _write_and_link(self, body: bytes | memoryview, target: Path) -> bool:
         temporaries = self._root / TEMPORARY
@@ -265,19 +270,6 @@ def make_folders(folder: Path) -> None:
         make_folders(folder.parent)
         folder.mkdir(exist_ok=True)
         fsync_folder(folder.parent)
-
-
-def fsync_folder(folder: Path) -> None:
-    """Makes the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        # File systems that know no fsync of folders (CIFS, some in user space) say so like this.
-        if error.errno != errno.EINVAL:
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def remove_leftovers(temporaries: Path, *, before: float) -> None:

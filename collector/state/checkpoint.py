@@ -204,11 +204,36 @@ class Checkpoint:
         return _without(offset, span.start, lost)
 
     def _apply_void(self, record: VoidRecord) -> None:
+        claimed = self.unfinished
         for loss in record.losses:
+            if claimed is not None and claimed.sequence == record.voids:
+                self._take_back(claimed, loss)
             known = self.sources.get(loss.source) or SourceCheckpoint(loss.source, Origin(loss.source))
             self.sources[loss.source] = replace(known, losses=(*known.losses, loss), finished_by=None)
         if record.voids is not None and not record.partial:
             self._forget_object(record.voids)
+
+    def _take_back(self, claimed: BatchRecord, loss: Loss) -> None:
+        """The span was counted when its record stood, and is in no object. Its file goes on behind it."""
+        file = _file_of(loss)
+        at = self.files.get(file)
+        gone = (
+            span
+            for span in claimed.spans
+            if FileId(claimed.origins[span.origin].source, span.path, span.generation) == file
+            and (span.start, span.end) == (loss.start, loss.end)
+        )
+        span = next(gone, None)
+        if at is None or span is None:
+            return
+        left = replace(
+            at,
+            bytes=at.bytes - (span.end - span.start),
+            line_feeds=at.line_feeds - span.line_feeds,
+            terminated=True,  # before a span are whole lines, but for pieces of long ones
+            evidence=replace(at.evidence, prefix_sha256=None),
+        )
+        self._put_file(left)
 
     def _forget_object(self, sequence: int) -> None:
         """The object of `sequence` will not come. Its key is known by its number: the record itself may

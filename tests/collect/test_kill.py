@@ -21,6 +21,11 @@ TELL_EVERY = 50
 Start = Callable[..., Collector]
 Write = Callable[..., Writer]
 
+MANY_KILLS = 200
+"""From so many on, the Jobs write less at a time: else there are 100,000 files in the end, and each start
+is about them.
+"""
+
 
 @dataclass
 class Figures:
@@ -89,7 +94,8 @@ def collected(site: Site) -> list[str]:
 def survive(site: Site, start: Start, write: Write, kills: int, seed: str) -> None:
     """The whole story, told on stdout in figures."""
     draw = random.Random(seed)  # noqa: S311 - when to kill is no secret
-    writers = [write(site.volume, tag) for tag in ("a", "b")]
+    rate = 2000 if kills < MANY_KILLS else 300
+    writers = [write(site.volume, tag, rate) for tag in ("a", "b")]
     figures = kill_and_start(site, start, kills, draw)
     for writer in writers:
         writer.stop()

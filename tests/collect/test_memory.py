@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from collector_process import WITHIN_SECONDS, Collector, Site
-from faulty_proxy import FaultyProxy
+from faulty_proxy import Fault, FaultyProxy, slow
 
 WRITER = Path(__file__).with_name("steady_writer.py")
 BYTES_PER_SECOND = 50e6
@@ -53,11 +55,15 @@ def written_while_down(site: Site, faulty: FaultyProxy, start: Start, seconds: f
     collector = start(site)
     collector.wait_for("collector_started")
     faulty.down()
-    arguments = [str(site.volume), str(BYTES_PER_SECOND), str(seconds)]
-    subprocess.run([sys.executable, str(WRITER), *arguments], check=True, stdout=subprocess.DEVNULL)
+    write(site.volume, seconds)
     collector.wait_for("destination_failing", 2)
     assert not collector.named("batch_committed")
     return collector
+
+
+def write(volume: Path, seconds: float) -> None:
+    arguments = [str(volume), str(BYTES_PER_SECOND), str(seconds)]
+    subprocess.run([sys.executable, str(WRITER), *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
 def assert_delivered(site: Site, collector: Collector, memory_bytes: int, within: float) -> None:
@@ -88,6 +94,23 @@ def test_memory_while_the_store_is_down(
     collector = written_while_down(site, faulty, start, 3)
     faulty.up()
     assert_delivered(site, collector, 256 << 20, WITHIN_SECONDS)
+
+
+def test_memory_of_once_with_a_slow_store(
+    away: Site, faulty: FaultyProxy, start: Start, tmp_path: Path
+) -> None:
+    """`--once` waits for the store as a running collector does: what was read does not pile up in memory."""
+    site = configured(away, tmp_path, "256MiB", "ndjson", "none")
+    write(site.volume, 2)
+    faulty.add(Fault(slow(0.1), ("PUT",), "/data/"))
+    collector = start(site, "--once", "--complete")
+    peak = 0
+    while collector.is_running:
+        with suppress(FileNotFoundError, StopIteration):  # it may just have ended
+            peak = max(peak, peak_bytes(collector.pid))
+        time.sleep(0.05)
+    assert collector.wait() == 0
+    assert 0 < peak < 256 << 20, f"{peak >> 20} MiB"
 
 
 @pytest.mark.soak

@@ -290,6 +290,45 @@ def test_copytruncate_grown_beyond_what_was_read(begin, settle_seconds: float):
     assert story.lost == []
 
 
+def test_copytruncate_twice_while_reading_stands_still(story: Story):
+    """The destination is behind, so nothing is read: the original is cut, grows longer than it was, and is
+    cut again. What it grew by was never part of the first content, and is not counted as its loss.
+    """
+    log = story.pod / "app.log"
+    log.write_bytes(numbered(0, 100))
+    story.turn()
+    for number, (start, lines) in enumerate([(100, 150), (250, 5)], start=1):
+        copy_in_place(log, story.pod / f"app.log.{number}")
+        truncate(log, numbered(start, lines))
+        story.now += 1
+        story.look()
+    story.turns(20)
+    assert story.lines == once(numbered(0, 255))
+    assert story.lost == []
+
+
+@pytest.mark.parametrize("lines_after", [20, 120, 300])
+@pytest.mark.parametrize("unread", [0, 10, 50])
+def test_copytruncate_while_the_collector_is_paused(story: Story, unread: int, lines_after: int):
+    """The copy is seen whole; then nobody looks for a minute, and the original is cut and goes on: the copy
+    has waited long enough, and yet it is that content.
+    """
+    log, to = story.pod / "app.log", story.pod / "app.log.1"
+    log.write_bytes(numbered(0, 100))
+    story.turn()
+    for start in range(100, 100 + unread, 10):
+        append(log, numbered(start, 10))
+        story.look()
+    copy_in_place(log, to)
+    story.look()
+    after = numbered(200, lines_after)
+    truncate(log, after)
+    story.now += 60
+    story.turns(20)
+    assert story.text == {("app.log", 0): numbered(0, 100 + unread), ("app.log", 1): after}
+    assert story.lost == []
+
+
 @pytest.mark.parametrize("lines_after", [20, 300])
 @pytest.mark.parametrize("copy", ["app.log.1", "app-1.log"])
 @pytest.mark.parametrize("settle_seconds", [10.0, 0.0])

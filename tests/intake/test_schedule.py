@@ -73,3 +73,16 @@ def test_finished_sources_cost_little(finished):
         looks.add(finished.source.looked_at)
     assert finished.source.finished
     assert 599 // LONGEST_INTERVAL_SECONDS <= len(looks) <= 25
+
+
+def test_a_file_that_waits_in_a_finished_source_is_looked_at_soon(finished):
+    """What may be the copy of a deleted file waits to be told apart from it, and is read when it is."""
+    pod, story = finished.story.pod, finished.story
+    story.reader.release(finished.source.files["app.log"])
+    (pod / "app.log").unlink()
+    (pod / "app.log.1").write_text("one\n")
+    for _ in range(60):
+        finished.turn()
+    story.read()
+    story.commit()
+    assert story.text[("app.log.1", 0)] == b"one\n"

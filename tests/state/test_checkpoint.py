@@ -126,6 +126,18 @@ def test_void_records_losses_and_takes_the_object_back(make):
     assert checkpoint.sources["ns_pod"].objects == ()
 
 
+def test_what_is_void_is_not_counted(make):
+    """Bytes and lines of a void span are taken back, and no hash of the file is claimed; others stay."""
+    first = make.batch(1, make.span(end=10, terminated=True), make.span("other.log", end=30, rows=3))
+    second = make.batch(2, make.span(start=10, end=25, rows=2), make.span("other.log", start=30, end=40))
+    checkpoint = after(make.open(), first, second, make.void(3, 2, (make.loss(10, 25),)))
+    at = checkpoint.files[FileId("ns_pod", "app.log", 0)]
+    assert (at.offset, at.bytes, at.line_feeds, at.terminated) == (25, 10, 1, True)
+    assert at.evidence.prefix_sha256 is None
+    other = checkpoint.files[FileId("ns_pod", "other.log", 0)]
+    assert (other.offset, other.bytes, other.line_feeds) == (40, 40, 4)
+
+
 def test_void_of_a_batch_that_was_seen_complete(make):
     """A collector that was taken over may have seen its object, and its successor given it up."""
     checkpoint = after(make.open(), make.batch(1, make.span(end=10)))
