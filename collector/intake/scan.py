@@ -195,7 +195,7 @@ class Scanner:
         is_busy = self._follow and now - source.newest < BUSY_SECONDS
         if source.finished or source.unsettled or source.missing or is_busy:
             source.look_every = self._poll_interval
-        elif not self._follow:
+        elif not self._follow and not self._catalog.is_stuck(source):
             source.look_every = LONGEST_INTERVAL_SECONDS
         else:
             self._look_rarer(source)
