@@ -28,7 +28,9 @@ def functions(path: Path) -> set[str]:
     return {node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)}
 
 
-@pytest.mark.parametrize("cells", list(rows()), ids=lambda cells: re.sub(r"\W+", "-", cells[0])[:50].strip("-"))
+@pytest.mark.parametrize(
+    "cells", list(rows()), ids=lambda cells: re.sub(r"\W+", "-", cells[0])[:50].strip("-")
+)
 def test_every_fault_is_shown_by_tests_that_exist(cells: list[str]):
     """A row says all five things, and its tests are there."""
     assert len(cells) == len(COLUMNS), cells

@@ -203,6 +203,7 @@ class Reader:
             tracked.failures = 0  # that is no fault of the file's
         doubled = RETRY_SECONDS * 2.0 ** min(max(tracked.failures - 1, 0), 10)
         tracked.retry_at = now + min(doubled, LONGEST_RETRY_SECONDS)
+        tracked.source.look_at = 0.0  # the next looks ask again
         self._emit(
             FileUnreadable(
                 volume=self._name,

@@ -12,6 +12,9 @@ from collector.intake.queue import Queue
 from collector.intake.track import TrackedFile, TrackedSource
 from collector.model import FileCheckpoint, FileId, Loss
 
+MOST_PAST = 16
+"""Past contents of a source by which copies of them are known."""
+
 
 class Register:
     def __init__(
@@ -156,6 +159,13 @@ class Register:
     def has_unsettled(self) -> bool:
         """Whether only further looks can tell what became of some file."""
         return any(not source.error for source in self.unsettled)
+
+    def forget_past(self, source: TrackedSource) -> None:
+        """Drops the oldest past contents of a source that rotates for ever: their checkpoints are kept."""
+        for tracked in source.past[:-MOST_PAST]:
+            if tracked.committed_offset >= tracked.taken_offset and tracked.missing > 2:
+                source.past.remove(tracked)
+                self.by_id.pop(tracked.file, None)
 
     def has_failures(self) -> bool:
         return any(self.is_stuck(source) for source in self.sources.values())

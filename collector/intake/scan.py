@@ -192,13 +192,16 @@ class Scanner:
         return changed
 
     def _schedule(self, source: TrackedSource, now: float, seconds: float) -> None:
-        is_busy = self._follow and now - source.newest < BUSY_SECONDS
+        if self._follow:
+            is_busy = now - source.newest < BUSY_SECONDS
+        else:
+            is_busy = self._catalog.is_stuck(source)  # a further try may do; else one look told all
         if source.finished or source.unsettled or source.missing or is_busy:
             source.look_every = self._poll_interval
-        elif not self._follow and not self._catalog.is_stuck(source):
-            source.look_every = LONGEST_INTERVAL_SECONDS
-        else:
+        elif self._follow:
             self._look_rarer(source)
+        else:
+            source.look_every = LONGEST_INTERVAL_SECONDS
         source.look_at = seconds + max(source.look_every, self._poll_interval)
         source.look_anyway_at = seconds + FINISHED_INTERVAL_SECONDS
 
