@@ -192,10 +192,8 @@ class Scanner:
         return changed
 
     def _schedule(self, source: TrackedSource, now: float, seconds: float) -> None:
-        if self._follow:
-            is_busy = now - source.newest < BUSY_SECONDS
-        else:
-            is_busy = self._catalog.is_stuck(source)  # a further try may do; else one look told all
+        # Who does not follow looks again only where a further try may do: else one look told all.
+        is_busy = now - source.newest < BUSY_SECONDS if self._follow else self._catalog.is_stuck(source)
         if source.finished or source.unsettled or source.missing or is_busy:
             source.look_every = self._poll_interval
         elif self._follow:
