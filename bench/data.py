@@ -19,7 +19,12 @@ WORDS = (
     *("order", "batch", "commit", "offset", "shard", "retry", "timeout", "upstream", "replica", "partition"),
     *("customer", "invoice", "queue", "lease", "worker", "bucket", "object", "record", "span", "source"),
 )
-GENERATED: dict[str, LogType] = {"access": "nginx", "cri": "nginx", "java": "java", "json": "json"}
+GENERATED: dict[str, LogType] = {"access": "nginx", "java": "java"}
+PART_BYTES = 100
+"""Where a long line is cut for `cri-partial`; a runtime cuts at 16 KiB, which access lines never reach."""
+POD = "shop_orders-0_1c9a5b1e-0f6e-4c55-9a3d-6d2b7f6f0a11"
+"""Of the kubelet's tree."""
+STREAMS = ("stdout", "stdout", "stdout", "stdout", "stderr")
 METHODS = ("GET", "GET", "GET", "POST", "PUT", "DELETE")
 PATHS = (
     "api/v1/orders",
@@ -41,17 +46,24 @@ AGENTS = (
 
 
 def blocks(kind: str) -> Iterator[bytes]:
-    """Blocks of whole lines, without end. `kind`: access, varied, java, json, cri, or a length in bytes."""
+    """Blocks of whole lines, without end. `kind`: access, varied, java, json (the requests of `varied`), a
+    length in bytes; `cri:` before it are the same lines as a container runtime writes them, `cri-partial:`
+    with a tenth of them in two parts.
+    """
+    framed, _, kind = kind.rpartition(":")
+    if framed:
+        return _cri(blocks(kind), partial=framed == "cri-partial")
     if kind in GENERATED:
-        return _generated(GENERATED[kind], is_cri=kind == "cri")
-    return cycle([_varied() if kind == "varied" else _of_length(int(kind))])
+        return _generated(GENERATED[kind])
+    return cycle([_requests(as_json=kind == "json") if kind in ("varied", "json") else _of_length(int(kind))])
 
 
 def one_file(folder: Path, kind: str, size: int) -> Path:
-    """A volume with one source of one file of about `size` bytes, whole lines."""
-    volume = folder / f"one-{kind}-{size >> 20}"
+    """A volume with one source of one file of about `size` bytes, whole lines; CRI in the kubelet's tree."""
+    volume = folder / f"one-{kind.replace(':', '-')}-{size >> 20}"
     if not volume.exists():
-        file = source(volume, 0) / "app.log"
+        file = volume / POD / "main" / "0.log" if ":" in kind else source(volume, 0) / "app.log"
+        file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("wb") as out:
             for part in pieces(kind, size, BLOCK_BYTES):
                 out.write(part)
@@ -90,32 +102,52 @@ def pieces(kind: str, size: int, piece: int) -> Iterator[bytes]:
         rest = data[start:]
 
 
-def _generated(log_type: LogType, *, is_cri: bool) -> Iterator[bytes]:
+def _generated(log_type: LogType) -> Iterator[bytes]:
     lines, first = Lines(log_type, seed=SEED), 0
     while True:
         count = lines.count_for(BLOCK_BYTES)
-        block = lines.block(first, count, None)
+        yield lines.block(first, count, None)
         first += count
-        if is_cri:
-            block = b"".join(
-                b"2026-01-01T00:%02d:%02d.%09dZ stdout F %b" % (*divmod(at // 1000 % 3600, 60), at, line)
-                for at, line in enumerate(block.splitlines(keepends=True), first)
-            )
-        yield block
 
 
-def _varied() -> bytes:
-    """Access lines of about 190 bytes in which hardly anything but the words repeats."""
+def _cri(plain: Iterator[bytes], *, partial: bool) -> Iterator[bytes]:
+    """Times of nine digits without the zeros at their end, a fifth of the lines from stderr."""
+    draw, at = random.Random(SEED), 0  # noqa: S311 - no secret
+    for block in plain:
+        lines = []
+        for line in block.splitlines(keepends=True):
+            at += draw.randrange(1, 20_000_000)
+            seconds, nanoseconds = divmod(at, 10**9)
+            moment = f"2026-11-22T{seconds // 3600 % 24:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+            head = f"{moment}.{nanoseconds:09d}".rstrip("0") + f"Z {draw.choice(STREAMS)} "
+            start = head.encode()
+            if partial and len(line) > PART_BYTES and draw.random() < 0.1:
+                lines.append(b"%bP %b\n" % (start, line[:PART_BYTES]))
+                line = line[PART_BYTES:]  # noqa: PLW2901 - what is left of it
+            lines.append(b"%bF %b" % (start, line))
+        yield b"".join(lines)
+
+
+def _requests(*, as_json: bool) -> bytes:
+    """Requests in which hardly anything but the words repeats: access lines of about 190 bytes, or JSON."""
     draw, lines, size = random.Random(SEED), [], 0  # noqa: S311 - no secret
     while size < BLOCK_BYTES:
         address = ".".join(str(draw.randrange(1, 255)) for _ in range(4))
         hours, rest = divmod(len(lines) // 100, 3600)
-        at = f"22/Nov/2026:{hours % 24:02d}:{rest // 60:02d}:{rest % 60:02d} +0000"
-        asked = f"{draw.choice(METHODS)} /{draw.choice(PATHS)}/{draw.getrandbits(48):x} HTTP/1.1"
-        answered = f"{draw.choice((200, 200, 200, 304, 404, 500))} {draw.randrange(100, 99999)}"
-        lines.append(
-            f'{address} - - [{at}] "{asked}" {answered} "-" "{draw.choice(AGENTS)}" {draw.random():.3f}\n'
-        )
+        moment = f"{hours % 24:02d}:{rest // 60:02d}:{rest % 60:02d}"
+        method, url = draw.choice(METHODS), f"/{draw.choice(PATHS)}/{draw.getrandbits(48):x}"
+        status, length = draw.choice((200, 200, 200, 304, 404, 500)), draw.randrange(100, 99999)
+        agent, took = draw.choice(AGENTS), f"{draw.random():.3f}"
+        if as_json:
+            lines.append(
+                f'{{"time":"2026-11-22T{moment}Z","ip":"{address}","method":"{method}","url":"{url}",'
+                f'"protocol":"HTTP/1.1","status":{status},"size":{length},"agent":"{agent}","took":{took}}}\n'
+            )
+        else:
+            lines.append(
+                f'{address} - - [22/Nov/2026:{moment} +0000] "{method} {url} HTTP/1.1" {status} {length} '
+                f'"-" "{agent}" {took}\n'
+            )
         size += len(lines[-1])
     return "".join(lines).encode()
 

@@ -68,3 +68,10 @@ def _sum(counts: Iterable[tuple[int, int]]) -> tuple[int, int]:
     for more_rows, more_size in counts:
         rows, size = rows + more_rows, size + more_size
     return rows, size
+
+
+def bytes_of(array: pa.Array) -> memoryview:
+    """The data of a binary array, all values one after the other."""
+    offsets, data = array.buffers()[1:]
+    ends = memoryview(offsets).cast("i")
+    return memoryview(data)[ends[array.offset] : ends[array.offset + len(array)]]

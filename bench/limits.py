@@ -10,18 +10,16 @@ import pyarrow as pa
 from bench.process import Cost
 
 BLOCK_BYTES = 8 << 20
-REPEATS = 3
 
 
 def zstd(volume: Path) -> Cost:
-    """zstd level 1 in one thread, over all files: of three tries the one with the least CPU seconds."""
-    codec = pa.Codec("zstd", 1)
-    return min((_timed(volume, codec.compress) for _ in range(REPEATS)), key=_cpu)
+    """The library at level 1 in one thread, over all files in blocks of 8 MiB, as they are read."""
+    return _timed(volume, pa.Codec("zstd", 1).compress)
 
 
 def reading(volume: Path) -> Cost:
     """Reading the bytes once, from memory where they are cached, in one thread."""
-    return min((_timed(volume, len) for _ in range(REPEATS)), key=_cpu)
+    return _timed(volume, len)
 
 
 LIMITS = {"zstd -1": zstd, "read once": reading}
@@ -36,7 +34,3 @@ def _timed(volume: Path, use) -> Cost:  # noqa: ANN001 - any function of a block
                 use(memoryview(memory)[:size])
             wall, cpu = wall + time.monotonic() - began, cpu + time.thread_time() - used
     return Cost(wall, cpu, 0)
-
-
-def _cpu(cost: Cost) -> float:
-    return cost.cpu_seconds

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import data, export
-from bench.cases import Bench
 from bench.process import ROOT, Cost, Failed, cpu_seconds, resident_bytes, running
 from bench.result import Result
+from bench.workbench import Bench
 
 PEERS: dict[str, list[str]] = {
     "fluent-bit": ["fluent-bit", "-c", "@CONFIG@"],
@@ -33,7 +33,7 @@ LONGEST_SECONDS = 300.0
 
 
 def peers(bench: Bench) -> Iterator[Result]:
-    volume = data.one_file(bench.folder, "access", bench.large_bytes // 4)
+    volume = data.one_file(bench.folder, "varied", bench.large_bytes // 4)
     for name, command in PEERS.items():
         if shutil.which(command[0]):
             for config in sorted((ROOT / "bench" / "peers").glob(f"{name}-*")):

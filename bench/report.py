@@ -14,6 +14,8 @@ import pyarrow as pa
 
 from bench.process import ROOT
 from bench.result import Result
+from bench.targets import AT_MOST, reached
+from bench.workbench import Bench
 
 PAGE, PLOT = ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "benchmarks.svg"
 RESULTS = ROOT / "bench" / "results.json"
@@ -25,15 +27,16 @@ BAR, GAP, LEFT, WIDTH = 16, 6, 300, 860
 """Of the plot, in pixels."""
 
 
-def write(results: Sequence[Result]) -> None:
-    about = _about()
+def write(results: Sequence[Result], bench: Bench) -> None:
+    about = _about() | {"large file": f"{bench.large_bytes >> 20} MiB", "repeats": bench.repeats}
     RESULTS.write_text(
         json.dumps({**about, "results": [result.as_json() for result in results]}, indent=1) + "\n"
     )
     page = PAGE.read_text()
     head, tail = page.split(BEGIN)[0], page.split(END)[1]
     told = ", ".join(f"{name} {value}" for name, value in about.items())
-    PAGE.write_text(f"{head}{BEGIN}\n{told}.\n\n" + "\n".join(_table(results)) + f"\n{IMAGE}\n{END}{tail}")
+    tables = "\n".join([*target_lines(results), "", *_table(results)])
+    PAGE.write_text(f"{head}{BEGIN}\n{told}.\n\n{tables}\n{IMAGE}\n{END}{tail}")
     PLOT.write_text(_plot([result for result in results if result.input_bytes]))
 
 
@@ -54,15 +57,29 @@ def _lines(path: str) -> list[str]:
     return Path(path).read_text().splitlines() if Path(path).exists() else []
 
 
+def target_lines(results: Sequence[Result]) -> Iterator[str]:
+    """The table of what was to be reached; the figure that counts is in bold."""
+    yield "| target | to be reached | by CPU | by the clock | |"
+    yield "|---|---|---|---|---|"
+    for each in reached(results):
+        sign = "≤" if each.unit in AT_MOST else "≥"
+        figures = [
+            "-" if value is None else f"**{value:.4g}**" if each.counts == which else f"{value:.4g}"
+            for which, value in (("CPU", each.cpu), ("clock", each.clock))
+        ]
+        met = "met" if each.is_met else "**not met**"
+        yield f"| {each.case} | {sign} {each.bound:g} {each.unit} | {' | '.join(figures)} | {met} |"
+
+
 def _table(results: Sequence[Result]) -> Iterator[str]:
     columns = "case|program|MB/s|MB per CPU second|after the start|of the limit, by CPU|by the clock"
     columns += "|peak MB|out MB|exact"
     yield f"| {columns.replace('|', ' | ')} |"
     yield "|" + "---|" * len(columns.split("|"))
     for result in results:
-        speed = [f"{result.mb_per_second:.0f}", f"{result.mb_per_cpu_second:.0f}"]
-        if not result.input_bytes:
-            speed = [f"{result.cost.wall_seconds:.2f} s", f"{result.cost.cpu_seconds:.2f} CPU s"]
+        speed = [f"{result.cost.wall_seconds:.2f} s", f"{result.cost.cpu_seconds:.2f} CPU s"]
+        if result.input_bytes:
+            speed = [f"{result.mb_per_second:.0f}", f"{result.mb_per_cpu_second:.0f}"]
         after = f"{result.mb_after_start:.0f}" if result.start_cpu_seconds else "-"
         limit = f"{result.ratio:.2f} of {result.limit}" if result.ratio else "-"
         by_wall = f"{result.ratio_by_wall:.2f}" if result.ratio_by_wall else "-"

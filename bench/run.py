@@ -1,9 +1,10 @@
 """Measures everything, or `--quick` a few small cases against the stored baseline.
 
-    python -m bench.run [--quick] [--accept] [--folder DIR] [CASE ...]
+    python -m bench.run [--quick [--accept]] [--size MIB] [--files N] [--seconds S] [--folder DIR] [CASE ...]
 
-All of it writes `bench/results.json`, the table in `docs/benchmarks.md` and its plot. `--quick` writes
-nothing; it fails where a ratio fell by more than a quarter. `--accept` stores its ratios as the new baseline.
+All of it in full size writes `bench/results.json`, the tables in `docs/benchmarks.md` and its plot; less
+only prints. `--quick` fails where a ratio fell by more than a quarter. `--accept` stores its ratios as the new
+baseline.
 """
 
 from __future__ import annotations
@@ -14,16 +15,20 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.cases import CASES, QUICK, Bench, Case
+from bench.cases import CASES, QUICK
 from bench.peers import peers
-from bench.process import ROOT
-from bench.report import write
+from bench.process import ROOT, Cost, Failed
+from bench.report import target_lines, write
 from bench.result import Result
+from bench.workbench import Bench, Case
 
 BASELINE = ROOT / "bench" / "baseline.json"
+EVERY: dict[str, Case] = {**CASES, "peers": peers}
+FULL_MIB, FULL_FILES = 1024, 10_000
 MOST_FALL = 0.25
 TRIES = 3
 
@@ -32,7 +37,7 @@ def main() -> int:
     told = _arguments()
     folder = Path(tempfile.mkdtemp(prefix="joblog-bench-", dir=told.folder))
     try:
-        return _quick(folder, accept=told.accept) if told.quick else _all(folder, told.cases)
+        return _quick(folder, accept=told.accept) if told.quick else _all(folder, told)
     finally:
         shutil.rmtree(folder)
 
@@ -42,20 +47,32 @@ def _arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--accept", action="store_true", help="with --quick: take its ratios as the baseline")
     parser.add_argument(
-        "--folder", help="where data and exports go: about 8 GB; a temporary folder is made in it"
+        "--accept", action="store_true", help="with --quick: take its figures as the baseline"
     )
-    parser.add_argument("cases", nargs="*", help="only these")
+    parser.add_argument(
+        "--folder", help="where data and exports go: about 12 GB; a temporary folder is made in it"
+    )
+    parser.add_argument(
+        "--size", type=int, default=FULL_MIB, metavar="MIB", help="of the large file (%(default)s)"
+    )
+    parser.add_argument("--files", type=int, default=FULL_FILES, help="how many small files (%(default)s)")
+    parser.add_argument("--seconds", type=int, default=60, help="of a steady rate, and idle (%(default)s)")
+    parser.add_argument("--repeats", type=int, default=3, help="of each run (%(default)s)")
+    parser.add_argument("cases", nargs="*", help=f"only these, and the pages stay: {', '.join(EVERY)}")
     return parser.parse_args()
 
 
-def _all(folder: Path, names: list[str]) -> int:
-    bench = Bench(folder, large_bytes=1 << 30, small_files=10_000, seconds=60, repeats=3)
-    wanted = {name: case for name, case in {**CASES, "peers": peers}.items() if not names or name in names}
+def _all(folder: Path, told: argparse.Namespace) -> int:
+    bench = Bench(folder, told.size << 20, told.files, told.seconds, told.repeats)
+    wanted = {name: case for name, case in EVERY.items() if not told.cases or name in told.cases}
+    began = time.monotonic()
     results = list(_played(bench, wanted))
-    if not names:
-        write(results)
+    for line in target_lines(results):
+        say(line)
+    say(f"took {(time.monotonic() - began) / 60:.1f} minutes")
+    if not told.cases and (told.size, told.files) == (FULL_MIB, FULL_FILES):
+        write(results, bench)
     return _wrong(results)
 
 
@@ -88,10 +105,15 @@ def _fallen(ratios: dict[str, float], before: dict[str, float]) -> list[str]:
 
 def _played(bench: Bench, cases: dict[str, Case]) -> Iterator[Result]:
     say(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs; data in {bench.folder}")
-    for case in cases.values():
-        for result in case(bench):
-            say(_line(result))
-            yield result
+    for nth, (name, case) in enumerate(cases.items(), 1):
+        say(f"-- {name} ({nth} of {len(cases)})")
+        try:
+            for result in case(bench):
+                say(_line(result))
+                yield result
+        except Failed as reason:
+            say(f"FAILED: {name}: {reason}")
+            yield Result(name, "joblog", 0, Cost(0.0, 0.0, 0), exact=False)
 
 
 def _line(result: Result) -> str:
