@@ -3,8 +3,8 @@
     python -m bench.run [--quick [--accept]] [--size MIB] [--files N] [--seconds S] [--folder DIR] [CASE ...]
 
 All of it in full size writes `bench/results.json`, the tables in `docs/benchmarks.md` and its plot; less
-only prints. `--quick` fails where a ratio fell by more than a quarter. `--accept` stores its ratios as the new
-baseline.
+only prints. `--quick` fails where a ratio fell by more than a quarter; `--accept` stores its ratios as the
+new baseline.
 """
 
 from __future__ import annotations
