@@ -1,7 +1,7 @@
 # `make help` lists the targets. Everything is installed into .venv; nothing else on the machine changes, but that on Debian
 # python3-venv is installed where it is missing (as root).
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check lowest e2e soak long kills bench lock clean
+.PHONY: help demo setup test check lowest e2e soak long kills bench bench-quick lock clean
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest --numprocesses 2
@@ -9,7 +9,7 @@ PYTEST := $(BIN)/pytest --numprocesses 2
 COMPILE := $(BIN)/uv --quiet pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 help:  ## this list
-	@sed -n 's/^\([a-z0-9]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name does; do printf 'make %-8s %s\n' "$$name" "$$does"; done
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name does; do printf 'make %-11s %s\n' "$$name" "$$does"; done
 
 demo: $(VENV)/.run  ## sets up, plays Jobs on a temporary tree, collects them, shows the result
 	@$(BIN)/joblog demo
@@ -47,8 +47,11 @@ KILLS := 1000
 kills: $(VENV)/.dev  ## KILLS (1000) times kill -9 in a row, on file: and on s3:
 	JOBLOG_TEST_KILLS=$(KILLS) $(BIN)/pytest -s -m soak tests/collect/test_kill.py
 
-bench: $(VENV)/.dev  ## what receipts cost
-	$(BIN)/python bench/receipts.py
+bench: $(VENV)/.dev  ## measures everything; writes docs/benchmarks.md
+	$(BIN)/python -m bench.run
+
+bench-quick: $(VENV)/.dev  ## a few small benchmarks against bench/baseline.json, in less than a minute
+	$(BIN)/python -m bench.run --quick
 
 lock: $(VENV)/.dev  ## renews requirements/*.txt with the newest versions
 	$(COMPILE) --upgrade --output-file requirements/run.txt pyproject.toml

@@ -15,15 +15,17 @@ from collector.events import CollectorStarted, Emit, Event
 from collector.finish import Finisher
 from collector.intake.catalog import Catalog
 from collector.intake.discover import Discovery
+from collector.intake.framing import framing
 from collector.intake.globs import Selection
 from collector.intake.layout import Layout
 from collector.intake.names import decode_name
 from collector.intake.read import Reader
 from collector.intake.removal import expect_deletable
 from collector.intake.scan import Scanner
+from collector.intake.track import TrackedSource
 from collector.intake.volume import Volume
 from collector.intake.watch import Watch, choose
-from collector.model import BatchSettings, Owner
+from collector.model import BatchSettings, Owner, Redaction
 from collector.pipeline import Clock, Pipeline, Plan
 from collector.retention import Outlook, Retention
 from collector.sink.ledger import Ledger
@@ -148,11 +150,16 @@ class Assembly:
             return True
         catalog = self._catalog(checkpoint, _silent)
         scanner = self._scanner(catalog, None, _silent)
-        looked = scanner.scan(now, task.clock.monotonic())
+        finisher = self._finisher(catalog, checkpoint, _silent)
+
+        def is_wanted(source: TrackedSource) -> bool:
+            finishes = source.finish_by is None and finisher.reason(source, now)
+            return bool(finishes or catalog.queue.ready or catalog.losses)
+
+        looked = scanner.scan(now, task.clock.monotonic(), until=is_wanted)
         if scanner.unreadable:
             raise VolumeError(f"volume {self._ground.volume.path}: {scanner.unreadable}")
-        finisher = self._finisher(catalog, checkpoint, _silent)
-        finishes = any(source.finish_by is None and finisher.reason(source, now) for source in looked)
+        finishes = any(is_wanted(source) for source in looked[-1:])
         wanted = catalog.queue.ready or catalog.losses or catalog.has_deferred()
         retention = self._retention(catalog, checkpoint, finisher, self._reader(), _silent)
         is_due = retention is not None and retention.is_due()
@@ -239,6 +246,7 @@ class Assembly:
             partial_after_seconds=min(patient, ONCE_PARTIAL_SECONDS) if task.once else patient,
             settle_seconds=ONCE_SETTLE_SECONDS if task.once else SETTLE_SECONDS,
             follow=not task.once,
+            record_after_seconds=self._record_after(),
             emit=emit,
         )
         now = task.clock.steady()
@@ -265,7 +273,14 @@ class Assembly:
             open_files=task.config.limits.open_files,
             follow=not task.once,
             emit=self._emit,
+            framing=framing(batch_settings(task.config, task.volume, self._ground.layout)),
         )
+
+    def _record_after(self) -> float | None:
+        multiline = self._task.volume.multiline
+        if multiline is None:
+            return None
+        return min(multiline.timeout_seconds, ONCE_PARTIAL_SECONDS if self._task.once else float("inf"))
 
     def _watch(self) -> tuple[str, str, Watch | None]:
         """How the volume is watched, why so, and the watch where there is one."""
@@ -298,6 +313,7 @@ class Assembly:
             poll_interval_seconds=self._task.volume.poll_interval_seconds,
             monotonic=self._task.clock.monotonic,
             emit=emit,
+            follow=not self._task.once,
         )
 
     def _finisher(self, catalog: Catalog, checkpoint: Checkpoint, emit: Emit) -> Finisher:
@@ -349,17 +365,26 @@ class Assembly:
             volume=task.volume.name,
             shard=task.shard,
             owner=task.owner,
-            settings=BatchSettings(
-                layout=task.volume.layout,
-                format=config.format,
-                compression=config.compression,
-                max_line_bytes=task.volume.max_line_bytes,
-            ),
+            settings=batch_settings(config, task.volume, self._ground.layout),
             fields=self._ground.layout.field_names,
             budget=self._ground.budget,
             batch_max_age_seconds=config.batch.max_age_seconds,
             read_bytes_per_second=config.limits.read_bytes_per_second,
         )
+
+
+def batch_settings(config: Config, volume: VolumeConfig, layout: Layout) -> BatchSettings:
+    """What the rows of the volume's batches depend on. Raw objects hold what the files do."""
+    return BatchSettings(
+        layout=volume.layout,
+        format=config.format,
+        compression=config.compression,
+        max_line_bytes=volume.max_line_bytes,
+        line_format="plain" if config.format == "raw" else layout.line_format,
+        multiline=volume.multiline.start if volume.multiline else None,
+        redact=tuple(Redaction(each.pattern, each.replacement) for each in volume.redact),
+        parse=volume.parse.settings() if volume.parse else None,
+    )
 
 
 def _silent(_: Event) -> None:

@@ -24,6 +24,11 @@ ARENA_PART = 24
 LARGEST_ARENA_BYTES = 16 * MIB
 SMALLEST_ARENA_BYTES = 1 * MIB
 
+ROOM_BYTES = 8 << 10
+"""What an arena has beyond two of the longest lines: for the headers of lines, and so that two lines are not
+all that it can hold.
+"""
+
 LEAST_LINE_BYTES = 32
 """An arena has at most a line for each of these: a row costs some hundred bytes on its way, however short."""
 
@@ -62,7 +67,7 @@ def share(memory_bytes: int, shards: int) -> int:
 def plan(share_bytes: int, *, export: str, max_line_bytes: int, batch_max_bytes: int) -> Budget:
     """Raises ConfigError where the share does not hold lines of the allowed length."""
     json = JSON_PART if export == "ndjson" else 1
-    least = max(SMALLEST_ARENA_BYTES, 2 * max_line_bytes)
+    least = max(SMALLEST_ARENA_BYTES, 2 * max_line_bytes + ROOM_BYTES)
     arena = max(min(share_bytes // ARENA_PART, LARGEST_ARENA_BYTES) // json, least)
     work = arena * ARENA_PART // 2
     needed = work + OBJECT_PART // 2 * LEAST_OBJECT_BYTES

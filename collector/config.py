@@ -16,16 +16,20 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from collector.config_parse import DelimiterConfig, ParseConfig, TimeConfig
 from collector.config_place import Fault, KeyPath, Place, Placed, read, shown
+from collector.config_section import Section
 from collector.config_sections import (
     BatchConfig,
     Config,
     LimitsConfig,
+    MultilineConfig,
+    RedactConfig,
     RetentionConfig,
-    Section,
     VolumeConfig,
 )
 from collector.errors import ConfigError, UsageError
+from collector.intake.layout import Layout
 
 
 class NotYet(NamedTuple):
@@ -36,12 +40,9 @@ class NotYet(NamedTuple):
     values: tuple[str, ...] = ()
 
 
-NOT_YET = (
-    NotYet(VolumeConfig, "multiline"),
-    NotYet(VolumeConfig, "parse"),
-    NotYet(VolumeConfig, "redact"),
-    NotYet(Config, "coordinator", ("file", "kubernetes")),
-)
+NOT_YET = (NotYet(Config, "coordinator", ("file", "kubernetes")),)
+
+VOLUME_SECTIONS: Mapping[str, type[Section]] = {"retention": RetentionConfig, "multiline": MultilineConfig}
 
 OPTIONS: Mapping[str, KeyPath] = {
     "volume": ("volumes", 0, "path"),
@@ -95,7 +96,10 @@ def load(
             ("volumes",), "there is no volume: give --volume DIR, JOBLOG_VOLUME, or `volumes:` in the file"
         )
     _check_names(placed)
+    _check_lines(placed)
     _check_meanings(placed, meanings or {})
+    if config is not None:
+        _check_parse(placed, config)
     return _faultless(config, placed)
 
 
@@ -171,14 +175,33 @@ def _sections(placed: Placed) -> Iterator[tuple[KeyPath, dict[str, object], type
     yield (), values, Config
     for key, volume in _volumes(placed):
         yield key, volume, VolumeConfig
-        retention = volume.get("retention")
-        if isinstance(retention, dict):
-            yield (*key, "retention"), retention, RetentionConfig
+        for name, model in VOLUME_SECTIONS.items():
+            section = volume.get(name)
+            if isinstance(section, dict):
+                yield (*key, name), section, model
+        redact = volume.get("redact")
+        for index, each in enumerate(redact if isinstance(redact, list) else []):
+            if isinstance(each, dict):
+                yield (*key, "redact", index), each, RedactConfig
+        yield from _parse_sections((*key, "parse"), volume.get("parse"))
     sections: tuple[tuple[str, type[Section]], ...] = (("batch", BatchConfig), ("limits", LimitsConfig))
     for name, model in sections:
         section = values.get(name)
         if isinstance(section, dict):
             yield (name,), section, model
+
+
+def _parse_sections(
+    key: KeyPath, parse: object
+) -> Iterator[tuple[KeyPath, dict[str, object], type[Section]]]:
+    if not isinstance(parse, dict):
+        return
+    yield key, parse, ParseConfig
+    inner: tuple[tuple[str, type[Section]], ...] = (("delimiter", DelimiterConfig), ("time", TimeConfig))
+    for name, model in inner:
+        section = parse.get(name)
+        if isinstance(section, dict):
+            yield (*key, name), section, model
 
 
 def _volumes(placed: Placed) -> Iterator[tuple[KeyPath, dict[str, object]]]:
@@ -259,6 +282,32 @@ def _check_names(placed: Placed) -> None:
             placed.fault((*key, "name"), f"another volume has the name {shown(str(name))}")
         elif isinstance(name, str):
             seen.add(name)
+
+
+def _check_parse(placed: Placed, config: Config) -> None:
+    """What `parse` adds must be new to the export, and there must be columns at all."""
+    for index, volume in enumerate(config.volumes):
+        key: KeyPath = ("volumes", index, "parse")
+        if volume.parse is None or any(fault.key[:2] == key[:2] for fault in placed.faults):
+            continue
+        if config.format == "raw":
+            placed.fault(key, "needs columns, and format: raw has none: choose parquet or ndjson")
+            continue
+        taken = {name.lower() for name in Layout.parse(volume.layout).field_names}
+        for name, _ in volume.parse.settings().columns:
+            if name.lower() in taken:
+                placed.fault(key, f"{name} is a field of the layout too: give it another name")
+
+
+def _check_lines(placed: Placed) -> None:
+    """Settings of lines that cannot go together."""
+    for key, volume in _volumes(placed):
+        for name in ("multiline", "redact"):
+            if volume.get(name) and placed.values.get("format") == "raw":
+                placed.fault((*key, name), "is not possible with format: raw, which keeps files as they are")
+        if volume.get("multiline") and volume.get("layout") == "kubelet":
+            what = "is not possible with layout: kubelet, whose lines are decoded and joined by their tags"
+            placed.fault((*key, "multiline"), what)
 
 
 def _check_meanings(placed: Placed, meanings: Meanings) -> None:

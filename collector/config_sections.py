@@ -11,14 +11,18 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from collector.config_parse import ParseConfig
+from collector.config_section import Section
 from collector.model import Compression, ExportFormat
 from collector.units import duration_seconds, size_bytes
 
 DEFAULT_STATE = Path("/var/lib/joblog")
 DEFAULT_HTTP = "127.0.0.1:8080"
 OFF = "off"
+LONGEST_REPLACEMENT = 64
+"""Bytes: a pattern may match each byte of an arena, and what comes of that has to fit into memory."""
 
 _VOLUME_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
@@ -53,6 +57,12 @@ def _text(value: str) -> str:
     return value
 
 
+def _replacement(value: str) -> str:
+    if len(value.encode(errors="replace")) > LONGEST_REPLACEMENT or not value.isprintable():
+        raise ValueError(f"should be printable, and at most {LONGEST_REPLACEMENT} bytes")
+    return value
+
+
 def _folder(value: object) -> object:
     return Path(_text(value)) if isinstance(value, str) else value
 
@@ -83,11 +93,6 @@ def _address(value: object) -> object:
 
 Text = Annotated[str, AfterValidator(_text)]
 Folder = Annotated[Path, BeforeValidator(_folder)]
-
-
-class Section(BaseModel):
-    # The names in the file are the validation aliases; code says the name with its unit.
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +143,22 @@ class RetentionConfig(Section):
         return self
 
 
+class MultilineConfig(Section):
+    """Records of several lines begin at each line that `start` matches at its beginning."""
+
+    start: Text
+    timeout_seconds: Annotated[float, _duration("10ms", "1h")] = Field(
+        default=5.0, validation_alias="timeout"
+    )
+
+
+class RedactConfig(Section):
+    """What matches `pattern` is replaced."""
+
+    pattern: Text
+    replacement: Annotated[str, AfterValidator(_replacement)] = Field(validation_alias="with")
+
+
 class VolumeConfig(Section):
     path: Folder
     name: Annotated[str, AfterValidator(_volume_name)] = "default"
@@ -156,7 +177,10 @@ class VolumeConfig(Section):
     complete_after_idle_seconds: Annotated[float, _duration("1s", "720h")] = Field(
         default=900.0, validation_alias="complete_after_idle"
     )
+    multiline: MultilineConfig | None = None
+    redact: tuple[RedactConfig, ...] = ()
     retention: RetentionConfig | None = None
+    parse: ParseConfig | None = None
 
 
 class BatchConfig(Section):

@@ -225,6 +225,36 @@ class LinesRepaired(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LinesUnparsed(Event):
+    """Rows of one object that `parse` does not match, or of which a value has not the type it should have."""
+
+    name: ClassVar[str] = "lines_unparsed"
+    level: ClassVar[Level] = "debug"
+    volume: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinesMalformed(Event):
+    """Rows of a CRI log without a header that can be read: kept as they are, without time and stream."""
+
+    name: ClassVar[str] = "lines_malformed"
+    level: ClassVar[Level] = "debug"
+    volume: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinesRedacted(Event):
+    """How often a pattern of `redact` matched, and what it matched was replaced."""
+
+    name: ClassVar[str] = "lines_redacted"
+    level: ClassVar[Level] = "debug"
+    volume: str
+    redactions: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReceiptWritten(Event):
     name: ClassVar[str] = "receipt_written"
     volume: str

@@ -69,6 +69,8 @@ def configure(log_format: str, level: str, stream: TextIO) -> None:
 
 def log_event(event: Event) -> None:
     """An `Emit`: writes the event's name, level and fields."""
+    if not logging.getLogger(NAME).isEnabledFor(_LEVELS[event.level]):
+        return
     values = {field.name: getattr(event, field.name) for field in fields(event)}
     structlog.get_logger(NAME).log(_LEVELS[event.level], event.name, **values)
 

@@ -6,7 +6,8 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable
 
-from collector.model import Loss, LostSource, SourceCheckpoint
+from collector.model import Loss, SourceCheckpoint
+from collector.status import LostSource
 
 MOST_SOURCES = 20
 """Of how many sources the status tells: there is no end of names on a volume."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from collector.decoded import Decoded
+
 FORMAT = 1
 """Version of every record, receipt and checkpoint that this code writes."""
 
@@ -27,6 +29,8 @@ ExportFormat = Literal["parquet", "ndjson", "raw"]
 Compression = Literal["zstd", "gzip", "none"]
 LossReason = Literal["deleted", "truncated", "unreadable", "void"]
 FinishedBy = Literal["tombstone", "phase", "exit", "idle", "complete"]
+LineFormat = Literal["plain", "cri"]
+FieldType = Literal["string", "int64", "float64", "bool", "timestamp"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +90,13 @@ class Evidence:
 class Span:
     """Bytes [start, end) of one file in one batch; whole rows, in order.
 
-    `rows` counts rows, `line_feeds` those that end in one. `sha256` is of the source bytes.
+    `rows` counts rows, `line_feeds` those among its bytes. `sha256` is of the source bytes.
     `reads` are (end offset, microseconds since the epoch): the span was read in these steps, each
     framed on its own and observed at that time, so that the same rows can be made again.
     `origin` is an index into the record's `origins`. `name` is the encoded name at the time.
-    `terminated` says that the last row ends in a line feed.
+    `terminated` says that the last of its bytes is a line feed; None in records that do not tell.
+    `content_sha256` is of what its rows hold (each row's bytes, and a line feed where `eol` is true), where
+    that differs from the source bytes.
     """
 
     path: str
@@ -104,7 +110,13 @@ class Span:
     reads: tuple[tuple[int, Microseconds], ...]
     name: str
     evidence: Evidence
-    terminated: bool = False
+    terminated: bool | None = None
+    content_sha256: str | None = None
+
+    @property
+    def ends_line(self) -> bool:
+        """Whether its last byte is a line feed. Records that do not tell have a row for each line."""
+        return self.rows == self.line_feeds if self.terminated is None else self.terminated
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +124,9 @@ class Lines:
     """The rows that framing found in an arena, in arena order; positions are into the arena.
 
     `starts`, `ends` (int64, exclusive, without the line feed) and `eol` have one element a row;
-    `row_counts` and `consumed` (bytes that became rows, line feeds included) one a read.
+    `row_counts` and `consumed` (bytes that became rows, line feeds included) one a read. So have
+    `line_feeds`, those among the consumed bytes; None where each row with `eol` has just one.
+    `decoded` is there where lines are not the bytes that stand in the file.
     """
 
     starts: NDArray[np.int64]
@@ -120,6 +134,12 @@ class Lines:
     eol: NDArray[np.bool_]
     row_counts: NDArray[np.int64]
     consumed: NDArray[np.int64]
+    line_feeds: NDArray[np.int64] | None = None
+    decoded: Decoded | None = None
+
+    @property
+    def malformed_rows(self) -> int:
+        return int(self.decoded.malformed.sum()) if self.decoded is not None else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,13 +184,70 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True)
+class Redaction:
+    """What matches `pattern` (RE2) is replaced by `replacement`, as it is."""
+
+    pattern: str
+    replacement: str
+
+
+@dataclass(frozen=True, slots=True)
+class DelimiterSettings:
+    """Fields between separators (one character). With `quote`, rows that hold it are read as CSV."""
+
+    separator: str
+    fields: tuple[str, ...]
+    quote: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSettings:
+    """Which field fills the column `time`; `format` is of strptime, `iso8601`, or one of the `epoch` ones."""
+
+    field: str
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class ParseSettings:
+    """How lines become columns. Just one of `regex`, `json` and `delimiter` is set.
+
+    `columns` are all columns that this adds to the export, in order, with their types.
+    """
+
+    columns: tuple[tuple[str, FieldType], ...]
+    regex: str | None = None
+    json: bool = False
+    delimiter: DelimiterSettings | None = None
+    time: TimeSettings | None = None
+    keep_message: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class BatchSettings:
-    """What the rows of a batch depend on besides the bytes: to make the same object again."""
+    """What the rows of a batch depend on besides the bytes: to make the same object again.
+
+    `multiline` is the pattern by which records start; None: each line is one. `parse` None: no fields.
+    """
 
     layout: str
     format: ExportFormat
     compression: Compression
     max_line_bytes: int
+    line_format: LineFormat = "plain"
+    multiline: str | None = None
+    redact: tuple[Redaction, ...] = ()
+    parse: ParseSettings | None = None
+
+    @property
+    def changes_rows(self) -> bool:
+        """Whether rows may hold other bytes than the file."""
+        return self.line_format != "plain" or bool(self.redact)
+
+    @property
+    def drops_messages(self) -> bool:
+        """Whether rows may have neither `message` nor `raw`, so that their bytes cannot be proven."""
+        return self.parse is not None and not self.parse.keep_message
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,52 +396,3 @@ class SourceCheckpoint:
     retired: bool = False
     generation_floor: int = 0
     receipted_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LostSource:
-    """What one source lost, in bytes by reason. `source` is encoded."""
-
-    source: str
-    lost_bytes: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class ShardStatus:
-    """What one shard does now: for `/api/status`, `/readyz`, metrics and `joblog status`.
-
-    `ready` is false, with a `reason` in words, while the volume or the destination cannot be used.
-    `backlog_bytes` were seen on the volume and are not yet committed; `unreadable_bytes` of them are in
-    files that could not be read at the last try. `lost_bytes` are by reason, of all runs, in the sources
-    that are still known; `lost_sources` are those that lost most. `free_bytes` of the volume's file system
-    are measured only where retention is configured.
-    """
-
-    volume: str
-    shard: int
-    path: str
-    to: str
-    state: Literal["starting", "collecting", "draining", "stopped", "failed"]
-    ready: bool
-    reason: str
-    watch: str
-    watch_reason: str
-    epoch: int
-    sequence: int
-    sources: int
-    sources_unmatched: int
-    sources_finished: int
-    files: int
-    open_files: int
-    backlog_bytes: int
-    batch_rows: int
-    batch_bytes: int
-    committed_rows: int
-    committed_bytes: int
-    lost_bytes: dict[str, int]
-    last_commit_at: datetime | None
-    last_scan_at: datetime | None
-    last_scan_seconds: float
-    unreadable_bytes: int = 0
-    lost_sources: tuple[LostSource, ...] = ()
-    free_bytes: int | None = None

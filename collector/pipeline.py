@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from collector.budget import MOST_SEALED, Budget
-from collector.events import BatchCommitted, Emit, LinesRepaired
+from collector.events import BatchCommitted, Emit, LinesMalformed, LinesRedacted, LinesRepaired, LinesUnparsed
 from collector.finish import Finisher
 from collector.intake.catalog import Catalog
 from collector.intake.read import Reader
@@ -132,6 +132,8 @@ class Pipeline:
         self._taken_bytes += sum(take.end - take.start for take in takes)
         if repaired:
             self._emit(LinesRepaired(self._plan.volume, repaired))
+        if lines.malformed_rows:
+            self._emit(LinesMalformed(self._plan.volume, lines.malformed_rows))
         return True
 
     def seal(self) -> None:
@@ -179,6 +181,10 @@ class Pipeline:
     def _ship(self, sealed: Sealed, sealed_at: datetime, losses: tuple[Loss, ...]) -> Shipped:
         """The two puts of the commit protocol: record, then object."""
         body = sealed.body.result()
+        if sealed.redacted:
+            self._emit(LinesRedacted(self._plan.volume, sealed.redacted))
+        if sealed.unparsed:
+            self._emit(LinesUnparsed(self._plan.volume, sealed.unparsed))
         began = self._clock.monotonic()
 
         def make(sequence: int, epoch: int) -> BatchRecord:

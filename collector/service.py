@@ -24,13 +24,14 @@ from collector.errors import ConfigError, JoblogError
 from collector.events import CollectorFailed, Emit, Event, HttpUnavailable
 from collector.intake.read import raise_open_files_limit
 from collector.logs import configure, log_event
-from collector.model import Owner, ShardStatus
+from collector.model import Owner
 from collector.pipeline import Clock
 from collector.retention import Outlook
 from collector.shard import DRAIN_SECONDS, Shard, overdue
 from collector.sink.destination import open_store
 from collector.sink.retry import Retrying, RetryPolicy
 from collector.sink.store import Store
+from collector.status import ShardStatus
 from collector.web.metrics import Metrics
 from collector.web.server import WebServer
 

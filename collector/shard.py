@@ -10,14 +10,17 @@ from typing import Literal
 from collector.assembly import Assembly, Parts, Task, open_ground
 from collector.errors import Incomplete
 from collector.events import CollectorStopped, DestinationFailing, DestinationRecovered, Emit, Event
-from collector.model import ShardStatus
 from collector.sink.retry import Retrying
 from collector.sink.store import Store
+from collector.status import ShardStatus
 
 DRAIN_SECONDS = 25.0
 """How long a collector that was told to stop may take: Kubernetes kills after 30 s unless told otherwise."""
 
 STATUS_EVERY_SECONDS = 0.25
+STATUS_PART = 50
+"""Of thousands of sources the status is told less often: it takes at most this part of the time."""
+
 LONGEST_WAIT_SECONDS = 1.0
 
 GATHER_SECONDS = 0.02
@@ -181,7 +184,12 @@ class Shard:
         self._emit(event)
 
     def _publish(self) -> None:
-        self._status_at = self._task.clock.monotonic() + STATUS_EVERY_SECONDS
+        began = self._task.clock.monotonic()
+        self._tell()
+        took = self._task.clock.monotonic() - began
+        self._status_at = began + max(STATUS_EVERY_SECONDS, STATUS_PART * took)
+
+    def _tell(self) -> None:
         parts = self._parts
         if parts is None:
             self._status = self._first_status()

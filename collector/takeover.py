@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from collector.errors import ExportDamaged, VolumeError
 from collector.events import BytesLost, CheckpointRebuilt, Emit, ObjectCompleted, RecordVoided
 from collector.intake.discover import Discovery, SourceDir
-from collector.intake.frame import frame
+from collector.intake.framing import framing
 from collector.intake.layout import Layout
 from collector.intake.names import decode_name, encode_name
 from collector.intake.volume import VANISHED, Volume, close
@@ -128,7 +128,7 @@ class Completion:
             self._declare(record, losses, checkpoint, partial=bool(left))
         if left:
             batch = Batch(record.settings, Layout.parse(record.settings.layout).field_names, self._pool)
-            body = remake(batch, record, [(each.span, each.data) for each in left], frame)
+            body = remake(batch, record, [(each.span, each.data) for each in left], framing(record.settings))
             self._ledger.put_object(record, body)
             checkpoint.completed(record.sequence)
             self._folder.append(completed=record.sequence)

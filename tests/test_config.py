@@ -55,7 +55,10 @@ def test_defaults_are_those_of_the_contract(tmp_path):
         "partial_after_seconds": 60,
         "tombstone": "tombstone",
         "complete_after_idle_seconds": 900,
+        "multiline": None,
+        "redact": (),
         "retention": None,
+        "parse": None,
     }
 
 
@@ -261,13 +264,6 @@ def test_empty_values_mean_the_default(tmp_path):
     config = loaded(tmp_path, MINIMAL + "batch:\nlimits: {memory: null, read_bytes_per_second: ~}\nhttp:\n")
     assert (config.batch.max_bytes, config.limits.memory_bytes) == (64 << 20, 512 << 20)
     assert config.http_is_default
-
-
-@pytest.mark.parametrize("key", ["multiline", "parse", "redact"])
-def test_settings_of_later_versions_are_refused_not_ignored(tmp_path, key):
-    """A setting of the contract that this version does not have is known, and a fault."""
-    fault = only_fault(tmp_path, f"to: /export\nvolumes:\n- path: /logs\n  {key}: {{x: 1}}\n")
-    assert fault == f"joblog.yaml:4:3: volumes[0].{key}: is not supported by this version: leave it out"
 
 
 def test_retention_is_read_with_its_units(tmp_path):

@@ -12,12 +12,16 @@ from collector.config import Meanings, environment, load
 from collector.config_sections import Config
 from collector.intake.globs import Selection
 from collector.intake.layout import Layout
+from collector.intake.starts import Starts
+from collector.rows.redact import check_pattern
 from collector.sink.destination import open_store
 
 MEANINGS: Meanings = {
     "to": open_store,
     "volumes.layout": Layout.parse,
     "volumes.include": lambda patterns: Selection(patterns, ()),
+    "volumes.multiline.start": Starts,
+    "volumes.redact.pattern": check_pattern,
     "volumes.exclude": lambda patterns: Selection(("**",), patterns),
 }
 

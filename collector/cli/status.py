@@ -16,7 +16,7 @@ from rich.text import Text
 from collector.cli.options import output_option
 from collector.config_sections import DEFAULT_HTTP
 from collector.errors import Incomplete
-from collector.model import ShardStatus
+from collector.status import ShardStatus
 from collector.terminal import printable
 from collector.web.address import Address
 from collector.web.answers import STATUSES

@@ -21,9 +21,6 @@ from collector.model import FileId, Loss, LossReason
 LONGEST_COPY = 30
 """A copy in progress may take so many times as long as a complete one waits."""
 
-MOST_PAST = 16
-"""Past contents of a source by which copies of them are known."""
-
 
 class Catalog(Register):
     """The register, kept by what is seen: each look at a source goes through `observe` or `vanished`."""
@@ -36,6 +33,7 @@ class Catalog(Register):
         *,
         partial_after_seconds: float,
         settle_seconds: float,
+        record_after_seconds: float | None = None,
         emit: Emit,
         follow: bool = True,
     ) -> None:
@@ -43,7 +41,13 @@ class Catalog(Register):
 
         Who does not stay to `follow` takes a file's mtime for when it last grew: it may be by another clock.
         """
-        super().__init__(name, layout, partial_after_seconds=partial_after_seconds, emit=emit)
+        super().__init__(
+            name,
+            layout,
+            partial_after_seconds=partial_after_seconds,
+            record_after_seconds=record_after_seconds,
+            emit=emit,
+        )
         self._volume = volume
         self._settle_seconds = settle_seconds
         self._follow = follow
@@ -368,20 +372,16 @@ class Catalog(Register):
             tracked.missing += 1
             if tracked.missing > 2:
                 self._lose(tracked, "truncated")
-        if len(source.past) > MOST_PAST:
-            self._forget_past(source)
+        self.forget_past(source)
         source.unsettled = bool(source.deferred or source.gone or source.missing == 1) or any(
             tracked.seen_bytes > tracked.read_offset
             for tracked in (*source.past, *source.files.values())
             if tracked.missing
         )
-
-    def _forget_past(self, source: TrackedSource) -> None:
-        """Drops the oldest past contents of a source that rotates for ever: their checkpoints are kept."""
-        for tracked in source.past[:-MOST_PAST]:
-            if tracked.committed_offset >= tracked.taken_offset and tracked.missing > 2:
-                source.past.remove(tracked)
-                self.by_id.pop(tracked.file, None)
+        if source.unsettled:
+            self.unsettled[source] = None
+        else:
+            self.unsettled.pop(source, None)
 
     # --- the end of a source
 

@@ -51,6 +51,15 @@ def frame(
     return Lines(starts, line_feeds, np.ones(len(starts), np.bool_), last - first, rest - at)
 
 
+def line_feeds(lines: Lines) -> Positions:
+    """How many line feeds each read's consumed bytes hold."""
+    if lines.line_feeds is not None:
+        return lines.line_feeds
+    until = np.concatenate([[0], np.cumsum(lines.eol)])
+    stops = np.cumsum(lines.row_counts)
+    return np.asarray(until[stops] - until[stops - lines.row_counts], np.int64)
+
+
 def end_of_lines(arena: NDArray[np.uint8], most: int) -> int:
     """Where the first `most` lines of `arena` end; its length where it holds no more line feeds than that."""
     is_line_feed = arena == LINE_FEED
@@ -94,13 +103,13 @@ def _cuts(arena: NDArray[np.uint8], start: int, end: int, limit: int) -> list[tu
     """The pieces of [start, end) but the last, which is at most `limit` bytes."""
     pieces: list[tuple[int, int]] = []
     while end - start > limit:
-        cut = _before_character(arena, start + limit)
+        cut = before_character(arena, start + limit)
         pieces.append((start, cut))
         start = cut
     return pieces
 
 
-def _before_character(arena: NDArray[np.uint8], cut: int) -> int:
+def before_character(arena: NDArray[np.uint8], cut: int) -> int:
     """`cut`, or up to three bytes before it where it would split a UTF-8 sequence.
 
     Where all three bytes before are continuation bytes too, this is no UTF-8, and any cut is right.

@@ -10,15 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
-from typing import Literal
 
 import parse
 
 from collector.intake.names import KINDS, ValueKind, encode_name, job_of, own_kind, schedule_of
 from collector.intake.spelling import METADATA, Place, Token, fields, read
-from collector.model import Origin
+from collector.model import LineFormat, Origin
 
-LineFormat = Literal["plain", "cri"]
 Values = dict[str, str | None]
 _Convert = Callable[[str], str | None]
 

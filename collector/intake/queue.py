@@ -10,13 +10,16 @@ REACH_SECONDS = 10.0
 
 class Queue:
     """`ready` holds files with something to read, longest waiting first; `partial` those whose rest is no
-    complete line yet; `closed` those to be closed. Whoever takes a file out does what it is there for.
+    complete row yet; `closed` those to be closed. Whoever takes a file out does what it is there for.
     """
 
-    def __init__(self, *, partial_after_seconds: float) -> None:
+    def __init__(self, *, partial_after_seconds: float, record_after_seconds: float | None = None) -> None:
+        """After how long half a line, and a record of whole lines that may go on, are taken as they are."""
         self._partial_after = partial_after_seconds
+        self._record_after = partial_after_seconds if record_after_seconds is None else record_after_seconds
         self.ready: dict[TrackedFile, None] = {}
-        self.partial: dict[TrackedFile, None] = {}
+        self.partial: dict[TrackedFile, float] = {}
+        """With each file the seconds without growth after which its rest is taken."""
         self.closed: list[TrackedFile] = []
         self.unreadable: dict[TrackedFile, None] = {}
         """Files that could not be read at the last try: each look asks again."""
@@ -33,9 +36,9 @@ class Queue:
         """More is there to read, in a later turn."""
         self.ready[tracked] = None
 
-    def wait(self, tracked: TrackedFile) -> None:
-        """What is left is half a line."""
-        self.partial[tracked] = None
+    def wait(self, tracked: TrackedFile, *, ends_line: bool) -> None:
+        """What is left is half a line, or (`ends_line`) whole lines of which more may follow."""
+        self.partial[tracked] = self._patience(ends_line)
 
     def drop(self, tracked: TrackedFile) -> None:
         """Nothing more is to be read, unless it is asked for again."""
@@ -54,23 +57,29 @@ class Queue:
         if tracked in self.closed:
             self.closed.remove(tracked)
 
-    def may_take_partial(self, tracked: TrackedFile, now: float) -> bool:
-        """Whether an unterminated rest is to be taken as it is."""
-        patience = min(self._partial_after, REACH_SECONDS) if tracked.gone else self._partial_after
+    def may_take_partial(self, tracked: TrackedFile, now: float, *, ends_line: bool) -> bool:
+        """Whether what is no complete row is to be taken as it is."""
+        return self._is_over(tracked, now, self._patience(ends_line))
+
+    def _is_over(self, tracked: TrackedFile, now: float, patience: float) -> bool:
+        patience = min(patience, REACH_SECONDS) if tracked.gone else patience
         return tracked.source.finish_by is not None or now - tracked.grown_at >= patience
 
+    def _patience(self, ends_line: bool) -> float:
+        return self._record_after if ends_line else self._partial_after
+
     def wake_partials(self, now: float) -> None:
-        """Makes those ready whose unterminated rest has waited long enough."""
-        for tracked in [waiting for waiting in self.partial if self.may_take_partial(waiting, now)]:
+        """Makes those ready whose rest has waited long enough."""
+        for tracked in [at for at, patience in self.partial.items() if self._is_over(at, now, patience)]:
             tracked.waits_at = -1
             self.want(tracked)
 
     def next_partial(self) -> float | None:
-        """When the next unterminated rest will have waited long enough."""
-        return min((tracked.grown_at + self._partial_after for tracked in self.partial), default=None)
+        """When the next rest will have waited long enough."""
+        return min((tracked.grown_at + patience for tracked, patience in self.partial.items()), default=None)
 
     def unread_bytes(self) -> int:
-        waiting = {**self.ready, **self.partial, **self.unreadable}
+        waiting = {*self.ready, *self.partial, *self.unreadable}
         return sum(tracked.unread_bytes for tracked in waiting)
 
     def unreadable_bytes(self) -> int:

@@ -18,7 +18,8 @@ import numpy as np
 
 from collector.events import Emit, FileUnreadable
 from collector.intake.catalog import Catalog
-from collector.intake.frame import end_of_lines, frame
+from collector.intake.frame import LINE_FEED, end_of_lines, frame, line_feeds
+from collector.intake.framing import Frame
 from collector.intake.holes import is_sparse, next_data
 from collector.intake.names import encode_name
 from collector.intake.queue import REACH_SECONDS
@@ -30,6 +31,11 @@ LEAST_SHARE_BYTES = 64 << 10
 LEAST_LINE_BYTES = 32
 """An arena has a line for each of these, unless told otherwise. A row costs some hundred bytes on its way,
 however short it is.
+"""
+
+ROOM_BYTES = 8 << 10
+"""What an arena has beyond two lines of `max_line_bytes`: a row that is open, and half of the line after it,
+are never all that a read can hold.
 """
 
 RETRY_SECONDS = 1.0
@@ -44,7 +50,8 @@ MOST_VANISHED = 3
 class Read:
     """`length` bytes of a file from `start`, at `at` in the arena. `head` are the file's first bytes where
     they are needed for its evidence, `tail` those before `start`. `at_end`: nothing more was there.
-    `final`: an unterminated rest is taken as it is; `may_wait`: else it waits until it is.
+    `final`: what is no complete row is taken as it is; `may_wait`: else it waits until it is. `is_cut`: more
+    was read, but an arena holds no more lines.
     """
 
     tracked: TrackedFile
@@ -56,6 +63,7 @@ class Read:
     may_wait: bool
     head: bytes
     tail: bytes
+    is_cut: bool = False
 
 
 class Reader:
@@ -70,6 +78,7 @@ class Reader:
         follow: bool,
         emit: Emit,
         most_lines: int | None = None,
+        framing: Frame = frame,
     ) -> None:
         """Without `follow`, a file is read only as far as the last look saw it: so reading comes to an end
         while others write.
@@ -78,6 +87,7 @@ class Reader:
         self._volume = volume
         self._name = name
         self._max_line_bytes = max_line_bytes
+        self._framing = framing
         self._open_files = open_files
         self._most_lines = most_lines or arena_bytes // LEAST_LINE_BYTES
         self._emit = emit
@@ -138,37 +148,28 @@ class Reader:
             if read.at >= end:
                 catalog.queue.again(read.tracked)
             elif read.at + read.length > end:
-                kept.append(replace(read, length=end - read.at, at_end=False, final=False))
+                kept.append(replace(read, length=end - read.at, at_end=False, final=False, is_cut=True))
             else:
                 kept.append(read)
         return kept
 
     def frame(self, reads: Sequence[Read]) -> Lines:
-        return frame(
-            self.arena,
-            np.array([read.at for read in reads], np.int64),
-            np.array([read.length for read in reads], np.int64),
-            np.array([read.final for read in reads], np.bool_),
-            self._max_line_bytes,
-        )
+        at = np.array([read.at for read in reads], np.int64)
+        lengths = np.array([read.length for read in reads], np.int64)
+        final = np.array([read.final for read in reads], np.bool_)
+        lines = self._framing(self.arena, at, lengths, final, self._max_line_bytes)
+        if len(reads) == 1 and reads[0].is_cut and not lines.consumed[0]:
+            # A row of more lines than an arena may have: it comes in pieces.
+            lines = self._framing(self.arena, at, lengths, ~final, self._max_line_bytes)
+        return lines
 
     def take(self, catalog: Catalog, reads: Sequence[Read], lines: Lines) -> list[Take]:
         """Moves each file's read offset behind the rows that were made of it, and queues what is left."""
-        eol = np.concatenate([[0], np.cumsum(lines.eol)])
-        lasts = np.cumsum(lines.row_counts)
         takes = []
-        for index, read in enumerate(reads):
-            rows, consumed = int(lines.row_counts[index]), int(lines.consumed[index])
-            last = int(lasts[index])
-            takes.append(
-                self._advance(
-                    read,
-                    consumed,
-                    rows,
-                    line_feeds=int(eol[last] - eol[last - rows]),
-                    terminated=bool(rows and lines.eol[last - 1]),
-                )
-            )
+        feeds = line_feeds(lines).tolist()
+        counts = zip(reads, lines.consumed.tolist(), lines.row_counts.tolist(), feeds, strict=True)
+        for read, consumed, rows, found in counts:
+            takes.append(self._advance(read, consumed, rows, line_feeds=found))
             self._requeue(catalog, read, consumed)
         return takes
 
@@ -202,6 +203,7 @@ class Reader:
             tracked.failures = 0  # that is no fault of the file's
         doubled = RETRY_SECONDS * 2.0 ** min(max(tracked.failures - 1, 0), 10)
         tracked.retry_at = now + min(doubled, LONGEST_RETRY_SECONDS)
+        tracked.source.look_at = 0.0  # the next looks ask again
         self._emit(
             FileUnreadable(
                 volume=self._name,
@@ -276,7 +278,8 @@ class Reader:
                 return None
         at_stop = start + got >= stop
         may_end = self._follow or not is_growing or tracked.source.finish_by is not None
-        is_ended = may_end and catalog.queue.may_take_partial(tracked, now)
+        ends_line = self._view[at + got - 1] == LINE_FEED
+        is_ended = may_end and catalog.queue.may_take_partial(tracked, now, ends_line=ends_line)
         final = at_stop and (stop < size or is_ended)
         head = self._head(tracked, start, at, got)
         return Read(tracked, at, start, got, at_stop and stop == size, final, may_end, head, bytes(tail))
@@ -327,7 +330,7 @@ class Reader:
             return bytes(self._view[at : at + min(got, HEAD_BYTES)])
         return os.pread(tracked.descriptor, min(start + got, HEAD_BYTES), 0)
 
-    def _advance(self, read: Read, consumed: int, rows: int, *, line_feeds: int, terminated: bool) -> Take:
+    def _advance(self, read: Read, consumed: int, rows: int, *, line_feeds: int) -> Take:
         tracked = read.tracked
         end = read.start + consumed
         if consumed:
@@ -350,7 +353,7 @@ class Reader:
             end=end,
             rows=rows,
             line_feeds=line_feeds,
-            terminated=terminated,
+            terminated=bool(consumed) and self._view[read.at + consumed - 1] == LINE_FEED,
             evidence=tracked.evidence(),
         )
 
@@ -361,12 +364,13 @@ class Reader:
         elif read.at_end:
             tracked.waits_at = read.start + read.length
             if read.may_wait:
-                catalog.queue.wait(tracked)
+                ends_line = self._view[read.at + read.length - 1] == LINE_FEED
+                catalog.queue.wait(tracked, ends_line=ends_line)
         else:
             if not consumed:
                 # Half a line filled the whole share: ask for more, so that a long line gets through.
                 tracked.least_read_bytes = min(
-                    max(2 * read.length, LEAST_SHARE_BYTES), 2 * self._max_line_bytes
+                    max(2 * read.length, LEAST_SHARE_BYTES), 2 * self._max_line_bytes + ROOM_BYTES
                 )
             catalog.queue.again(tracked)
 

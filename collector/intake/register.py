@@ -12,21 +12,36 @@ from collector.intake.queue import Queue
 from collector.intake.track import TrackedFile, TrackedSource
 from collector.model import FileCheckpoint, FileId, Loss
 
+MOST_PAST = 16
+"""Past contents of a source by which copies of them are known."""
+
 
 class Register:
-    def __init__(self, name: str, layout: Layout, *, partial_after_seconds: float, emit: Emit) -> None:
+    def __init__(
+        self,
+        name: str,
+        layout: Layout,
+        *,
+        partial_after_seconds: float,
+        record_after_seconds: float | None = None,
+        emit: Emit,
+    ) -> None:
         self._name = name
         self._layout = layout
         self._emit = emit
         self.sources: dict[str, TrackedSource] = {}
         self.by_id: dict[FileId, TrackedFile] = {}
-        self.queue = Queue(partial_after_seconds=partial_after_seconds)
+        self.queue = Queue(
+            partial_after_seconds=partial_after_seconds, record_after_seconds=record_after_seconds
+        )
         self.losses: list[Loss] = []
         """Losses found and not yet on their way to the destination; `take_losses` takes them out."""
         self._on_their_way: Counter[str] = Counter()
         """How many losses of each source were taken out and do not stand in the destination yet."""
         self.urgent: dict[TrackedSource, None] = {}
         """Sources to be looked at as soon as may be."""
+        self.unsettled: dict[TrackedSource, None] = {}
+        """Sources of which the next look is to tell what became of a file."""
         self._under: dict[str, list[TrackedSource]] = {}
         self.floors: dict[str, int] = {}
         """Where generations start, for sources whose name was used before."""
@@ -85,6 +100,7 @@ class Register:
         """The source is gone from the volume and done with."""
         del self.sources[source.source]
         self.urgent.pop(source, None)
+        self.unsettled.pop(source, None)
         parts = source.directory.parts
         self._under[parts[0] if parts else ""].remove(source)
         for tracked in (*source.files.values(), *source.gone, *source.past):
@@ -142,7 +158,14 @@ class Register:
 
     def has_unsettled(self) -> bool:
         """Whether only further looks can tell what became of some file."""
-        return any(source.unsettled and not source.error for source in self.sources.values())
+        return any(not source.error for source in self.unsettled)
+
+    def forget_past(self, source: TrackedSource) -> None:
+        """Drops the oldest past contents of a source that rotates for ever: their checkpoints are kept."""
+        for tracked in source.past[:-MOST_PAST]:
+            if tracked.committed_offset >= tracked.taken_offset and tracked.missing > 2:
+                source.past.remove(tracked)
+                self.by_id.pop(tracked.file, None)
 
     def has_failures(self) -> bool:
         return any(self.is_stuck(source) for source in self.sources.values())

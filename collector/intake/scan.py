@@ -19,6 +19,9 @@ BUSY_SECONDS = 10.0
 LONGEST_INTERVAL_SECONDS = 30.0
 FINISHED_INTERVAL_SECONDS = 600.0
 
+SCAN_PART = 5
+"""Listing and looking take at most this part of the time, however many sources there are."""
+
 SHORTEST_INTERVAL_SECONDS = 0.05
 """However many hints come, no source is looked at more often."""
 
@@ -35,8 +38,11 @@ class Scanner:
         poll_interval_seconds: float,
         monotonic: Callable[[], float],
         emit: Emit,
+        follow: bool = True,
     ) -> None:
+        """Without `follow` one look is enough, unless it leaves something open."""
         self._monotonic = monotonic
+        self._follow = follow
         self._discovery = discovery
         self._catalog = catalog
         self._watch = watch
@@ -51,11 +57,14 @@ class Scanner:
         self.last_at: float | None = None
         self.last_seconds = 0.0
 
-    def scan(self, now: float, seconds: float) -> list[TrackedSource]:
-        """Looks where it is time to; returns the sources that were looked at.
+    def scan(
+        self, now: float, seconds: float, until: Callable[[TrackedSource], bool] = lambda _: False
+    ) -> list[TrackedSource]:
+        """Looks where it is time to; returns the sources that were looked at. Stops where `until` says so.
 
         `now` is by the wall clock, `seconds` by a clock that only goes forward: schedules keep to that.
         """
+        scanned_at = self._monotonic()
         self._take_hints()
         if seconds >= self._list_at and not self._list(now, seconds):
             return []
@@ -64,9 +73,16 @@ class Scanner:
         if self._listed_at == seconds:
             known = set(due)
             due += [source for source in self._catalog if source.look_at <= seconds and source not in known]
-        looked = [source for source in due if self._look(source, now, seconds)]
+        looked: list[TrackedSource] = []
+        for source in due:
+            if self._look(source, now, seconds):
+                looked.append(source)
+                if until(source):
+                    break
         if due:
             self._done(now, self._monotonic() - began)
+        if self._listed_at == seconds:
+            self._list_at = max(self._list_at, seconds + SCAN_PART * (self._monotonic() - scanned_at))
         return looked
 
     def _done(self, now: float, took_seconds: float) -> None:
@@ -176,10 +192,14 @@ class Scanner:
         return changed
 
     def _schedule(self, source: TrackedSource, now: float, seconds: float) -> None:
-        if source.finished or source.unsettled or source.missing or now - source.newest < BUSY_SECONDS:
+        # Who does not follow looks again only where a further try may do: else one look told all.
+        is_busy = now - source.newest < BUSY_SECONDS if self._follow else self._catalog.is_stuck(source)
+        if source.finished or source.unsettled or source.missing or is_busy:
             source.look_every = self._poll_interval
-        else:
+        elif self._follow:
             self._look_rarer(source)
+        else:
+            source.look_every = LONGEST_INTERVAL_SECONDS
         source.look_at = seconds + max(source.look_every, self._poll_interval)
         source.look_anyway_at = seconds + FINISHED_INTERVAL_SECONDS
 

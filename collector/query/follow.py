@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from collector.errors import ObjectMissing
 from collector.model import BatchRecord, FileId, Origin, VoidRecord
 from collector.query.export import Shard, decoded, newest_receipt, record_bodies, shards
+from collector.query.fields import with_text
 from collector.query.intervals import Ranges
 from collector.query.logs import EVERYTHING, Filter, Rows, find, matching, unread
 from collector.query.objects import Objects
@@ -47,7 +48,7 @@ class _Following:
         self.sources: dict[tuple[str, str], Origin] = {}
         self._store = store
         self._wanted = wanted
-        self._filter = rows
+        self._filter, self._every_column = rows, every_column
         self._objects = Objects(store, None if every_column else TEXT_COLUMNS)
         self._after: dict[Shard, str] = defaultdict(str)
         self._pending: dict[Shard, deque[BatchRecord]] = defaultdict(deque)
@@ -105,8 +106,9 @@ class _Following:
         for file, origin in origins.items():
             for batch in self._objects.rows(ref, file, frozenset(origins)):
                 place = (record.volume, file)
-                fresh, self._positions[place] = unread(batch, self._positions[place])
-                chosen = self._filter.apply(fresh)
+                fresh, self._positions[place] = unread(batch, self._positions[place], ref.settings)
+                shown = fresh if self._every_column else with_text(fresh, ref.settings)
+                chosen = self._filter.apply(shown)
                 if len(chosen):
                     yield Rows(record.volume, origin, file, chosen)
 

@@ -51,7 +51,7 @@ class _File:
         self.line_feeds += span.line_feeds
         if span.end >= self.last_end:
             self.last_end = span.end
-            self.unterminated = not (span.terminated or span.rows == span.line_feeds)
+            self.unterminated = not span.ends_line
 
     @property
     def lines(self) -> int:

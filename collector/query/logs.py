@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from collector.errors import Incomplete, ObjectMissing, UsageError
-from collector.model import BatchRecord, FileId, Loss, Origin, Receipt, VoidRecord
+from collector.model import BatchRecord, BatchSettings, FileId, Loss, Origin, Receipt, VoidRecord
 from collector.query.export import Claim, batches, newest_receipts
+from collector.query.fields import with_text
 from collector.query.objects import Objects
 from collector.query.rows import TEXT_COLUMNS, UTC_MICROSECONDS, ObjectRef, file_of, lengths_of
 from collector.query.wanted import Wanted, near_names, parse_target
@@ -136,8 +137,8 @@ def read_found(
                 continue
             try:
                 for batch in objects.rows(ref, file.file, found.by_object[ref.key]):
-                    fresh, position = unread(batch, position)
-                    chosen = rows.apply(fresh)
+                    fresh, position = unread(batch, position, ref.settings)
+                    chosen = rows.apply(fresh if every_column else with_text(fresh, ref.settings))
                     if len(chosen):
                         yield Rows(file.volume, file.origin, file.file, chosen)
             except ObjectMissing:
@@ -146,13 +147,15 @@ def read_found(
                     warn(f"{ref.key} is not there (yet): its lines are missing here")
 
 
-def unread(rows: pa.RecordBatch, position: int) -> tuple[pa.RecordBatch, int]:
+def unread(rows: pa.RecordBatch, position: int, settings: BatchSettings) -> tuple[pa.RecordBatch, int]:
     """Those rows that end behind all rows before them, of which the last ended at `position`; and where
     the last one ends now.
     """
     if not len(rows):
         return rows, position
-    ends = rows["offset"].to_numpy() + lengths_of(rows)
+    # Where rows hold something else than the file, only their first bytes have a place in it.
+    lengths = 1 if settings.changes_rows else np.maximum(lengths_of(rows), 1)
+    ends = rows["offset"].to_numpy() + lengths
     before = np.maximum.accumulate(np.concatenate([[position], ends[:-1]]))
     is_new = ends > before
     return (rows if is_new.all() else rows.filter(pa.array(is_new))), max(position, int(ends.max()))

@@ -27,7 +27,9 @@ class SpanProof:
     """One span while its rows come by. `first` says that the span begins what is known of its file:
     its hash then is the file's too."""
 
-    def __init__(self, file: FileId, span: Span, of_file: FileProof, *, count_rows: bool) -> None:
+    def __init__(
+        self, file: FileId, span: Span, of_file: FileProof, *, count_rows: bool, lines_in_rows: bool = False
+    ) -> None:
         self.file, self.span, self.of_file = file, span, of_file
         self.at = span.start
         self.rows = self.line_feeds = self.stray = 0
@@ -35,8 +37,37 @@ class SpanProof:
         self.faults: list[Fault] = []
         self.done = False
         self.twice: list[tuple[int, int]] = []
-        self._count_rows = count_rows
+        self._count_rows, self._lines_in_rows = count_rows, lines_in_rows
+        self._is_counted = False
         self._hash: Hash = new_hash()
+
+    def count(
+        self, offsets: NDArray[np.int64], eol: NDArray[np.bool_], content: memoryview | None = None
+    ) -> None:
+        """Rows that do not hold the bytes of the file: they can be counted, and ascend. Where the record has
+        the hash of what they hold, `content` is proven by it; lines that were not kept prove nothing.
+        """
+        self._is_counted = True
+        if content is not None:
+            self._hash.update(content)
+        expected = self.span.start if not self.rows else None
+        if expected is not None and offsets[0] != expected:
+            self._fault("gap", expected, int(offsets[0]), "rows are missing")
+        before = np.concatenate([[self.at - 1 if expected is None else expected - 1], offsets[:-1]])
+        for row in np.flatnonzero(offsets <= before)[:FAULTS_PER_SPAN].tolist():
+            self._fault("twice", int(offsets[row]), int(before[row]) + 1, "a row is there again")
+        self.rows += len(offsets)
+        self.at = int(offsets[-1]) + 1
+        self.terminated = bool(eol[-1])
+        if self.rows == self.span.rows and not self.faults:
+            self.done = True
+            self.of_file.hash = None  # that of the whole file cannot be made from here on
+            if content is not None and self._hash.hexdigest() != self.span.content_sha256:
+                what = "the rows hold something else than the record says (SHA-256)"
+                self._fault("differs", self.span.start, self.span.end, what)
+                self.of_file.broken(self.span)
+            else:
+                self.twice = self.of_file.proven(self.span, self.span.ends_line)
 
     def feed(
         self,
@@ -54,7 +85,7 @@ class SpanProof:
         for row in np.flatnonzero(offsets != expected)[:FAULTS_PER_SPAN].tolist():
             self._out_of_place(int(expected[row]), int(offsets[row]), int(lengths[row]))
         self.rows += len(offsets)
-        self.line_feeds += int(np.count_nonzero(eol))
+        self.line_feeds += _line_feeds(data) if self._lines_in_rows else int(np.count_nonzero(eol))
         self.at = int(offsets[-1] + lengths[-1])
         self.terminated = bool(eol[-1])
         self._hash.update(data)
@@ -65,11 +96,16 @@ class SpanProof:
 
     def finish(self) -> list[Fault]:
         """What is wrong with the span, now that all rows of the object came by."""
-        if self.done:
+        if self.done and not (self._is_counted and self.rows > self.span.rows):
             self.of_file.spoiled |= bool(self.faults)  # rows came after the last one
             return self.faults
         start, end = self.span.start, self.span.end
-        if self.at < end:
+        if self._is_counted:
+            if self.rows < self.span.rows:
+                self._fault("gap", self.at, end, "rows are missing")
+            elif self.rows > self.span.rows:
+                self._fault("extra", start, end, f"there are {self.rows} rows, not {self.span.rows}")
+        elif self.at < end:
             self._fault("gap", self.at, end, "rows are missing")
         elif self.at > end:
             self._fault("extra", end, self.at, "rows go beyond the end of the span")
@@ -116,10 +152,17 @@ class ObjectProof:
         self.strays: list[Fault] = []
         self._spans: dict[FileId, list[SpanProof]] = {}
         count_rows = ref.settings.format != "raw"
+        self._only_counts = ref.settings.drops_messages
         for origin, span in ref.spans:
             file = file_of(origin, span)
             if span.end > span.start:
-                proof = SpanProof(file, span, file_proof(file), count_rows=count_rows)
+                proof = SpanProof(
+                    file,
+                    span,
+                    file_proof(file),
+                    count_rows=count_rows,
+                    lines_in_rows=ref.settings.multiline is not None,
+                )
                 self._spans.setdefault(file, []).append(proof)
         for spans in self._spans.values():
             spans.sort(key=lambda proof: proof.span.start)
@@ -131,7 +174,8 @@ class ObjectProof:
             first, last = int(rows.offsets[0]), int(rows.offsets[-1] + rows.lengths[-1])
             what = f"rows have another {' and '.join(rows.odd)} than the record says"
             self.strays.append(("differs", rows.file, first, last, what))
-        if len(spans) == 1 and _lies_within(rows, spans[0].span):
+        plain = not self._only_counts and spans and spans[0].span.content_sha256 is None
+        if plain and len(spans) == 1 and _lies_within(rows, spans[0].span):
             spans[0].feed(rows.offsets, rows.lengths, rows.eol, rows.data)
             return
         starts = np.array([proof.span.start for proof in spans], np.int64)
@@ -157,8 +201,18 @@ class ObjectProof:
             return
         before = int(rows.lengths[:start].sum())
         size = int(rows.lengths[at].sum())
+        if self._only_counts:
+            spans[index].count(rows.offsets[at], rows.eol[at])
+            return
         data = rows.data[before : before + size]
+        if spans[index].span.content_sha256 is not None:
+            spans[index].count(rows.offsets[at], rows.eol[at], data)
+            return
         spans[index].feed(rows.offsets[at], rows.lengths[at], rows.eol[at], data)
+
+
+def _line_feeds(data: memoryview) -> int:
+    return int(np.count_nonzero(np.frombuffer(data, np.uint8) == ord("\n")))
 
 
 def _lies_within(rows: FileRows, span: Span) -> bool:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from collector.errors import ExportDamaged
 from collector.model import BatchRecord, BatchSettings, FileId, Origin, Span, VoidRecord
 from collector.query.export import damaged
+from collector.query.fields import field_columns
 from collector.query.raw import RawBlock, plain_size, plain_stream, raw_blocks
 
 DICTIONARY = pa.dictionary(pa.int32(), pa.string())
@@ -48,6 +49,7 @@ NEVER_NULL = (*FILE_COLUMNS, "offset", "eol")
 BATCH_BYTES = 16 << 20
 LEAST_BATCH_ROWS, MOST_BATCH_ROWS = 1024, 1 << 18
 JSON_BLOCK_BYTES = 8 << 20
+MOST_JSON_BYTES = 128 << 20
 LONGEST_JSON_PER_BYTE = 8
 """A byte of a line takes at most six in a JSON string, and two more where `raw` says it again."""
 
@@ -114,7 +116,7 @@ def proof_rows(body: bytes, ref: ObjectRef) -> Iterator[FileRows]:
         return
     origins = {file_of(origin, span): origin for origin, span in ref.spans}
     for batch in _batches(body, ref, None, None):  # all columns, for the checksums of their pages
-        yield from _proofs(batch, ref.key, origins)
+        yield from _proofs(batch, ref, origins)
 
 
 def file_batches(
@@ -131,6 +133,8 @@ def file_batches(
                 yield file, _raw_batch(block, file)
         return
     sources = frozenset(file.source for file in wanted)
+    if columns is not None and ref.settings.drops_messages:
+        columns = [*columns, *field_columns(ref.settings)]
     for batch in _batches(body, ref, columns, sources):
         ordered, runs = _runs(batch)
         for file, start, stop in runs:
@@ -154,17 +158,19 @@ def joined(rows: pa.LargeBinaryArray) -> tuple[memoryview, NDArray[np.int64]]:
 
 
 def lengths_of(batch: pa.RecordBatch) -> NDArray[np.int64]:
-    """Each row's length in bytes in the file, line feed included."""
-    text = pc.coalesce(pc.binary_length(batch["raw"]), pc.binary_length(batch["message"]))
+    """Each row's length in bytes in the file, line feed included; where the line was not kept, that alone."""
+    text = pc.coalesce(pc.binary_length(batch["raw"]), pc.binary_length(batch["message"]), 0)
     lengths = text.cast(pa.int64()).to_numpy(zero_copy_only=False)
     return np.asarray(lengths + batch["eol"].to_numpy(zero_copy_only=False), np.int64)
 
 
-def _proofs(batch: pa.RecordBatch, key: str, origins: dict[FileId, Origin]) -> Iterator[FileRows]:
+def _proofs(batch: pa.RecordBatch, ref: ObjectRef, origins: dict[FileId, Origin]) -> Iterator[FileRows]:
     ordered, runs = _runs(batch)
     rows = content(ordered)
+    if ref.settings.drops_messages:
+        rows = pa.array([b""] * len(rows), pa.large_binary())  # some are null, and none proves anything
     if rows.null_count:
-        raise ExportDamaged(f"{key}: a row has neither message nor raw")
+        raise ExportDamaged(f"{ref.key}: a row has neither message nor raw")
     data, bounds = joined(rows)
     offsets = ordered["offset"].to_numpy()
     eol = ordered["eol"].to_numpy(zero_copy_only=False)
@@ -312,8 +318,9 @@ def _row_groups(file: pq.ParquetFile, sources: frozenset[str] | None) -> list[in
 
 def _json_batches(body: bytes, ref: ObjectRef, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
     further = {name: DICTIONARY for origin, _ in ref.spans for name, _ in origin.fields}
-    wanted = {**COLUMNS, **further} if columns is None else {name: COLUMNS[name] for name in columns}
-    block = max(JSON_BLOCK_BYTES, LONGEST_JSON_PER_BYTE * ref.settings.max_line_bytes)
+    every = {**COLUMNS, **further, **field_columns(ref.settings)}
+    wanted = every if columns is None else {name: every[name] for name in columns}
+    block = max(JSON_BLOCK_BYTES, LONGEST_JSON_PER_BYTE * ref.settings.max_line_bytes * _growth(ref.settings))
     reader = pyarrow.json.open_json(
         plain_stream(body, ref.settings.compression),
         read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=block),
@@ -325,6 +332,12 @@ def _json_batches(body: bytes, ref: ObjectRef, columns: Sequence[str] | None) ->
     for batch in reader:
         values = [_from_json(batch[name], kind) for name, kind in wanted.items()]
         yield pa.RecordBatch.from_arrays(values, names=list(wanted))
+
+
+def _growth(settings: BatchSettings) -> int:
+    """By how much redaction can make a row longer. As large as Arrow reads at once is enough."""
+    longest = max((len(each.replacement.encode()) for each in settings.redact), default=1)
+    return max(1, min(longest, MOST_JSON_BYTES // (LONGEST_JSON_PER_BYTE * settings.max_line_bytes)))
 
 
 def _json_type(kind: pa.DataType) -> pa.DataType:

@@ -17,8 +17,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from collector.model import BatchSettings, FileId, Lines, Origin, Span, Take
+from collector.rows.columns import Columns, columns_of
 from collector.rows.encode import Encoder, Part, encoder
-from collector.rows.utf8 import messages
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -44,6 +44,13 @@ class Sealed:
     spans: tuple[Span, ...]
     files: tuple[tuple[FileId, int], ...]
     body: Future[memoryview]
+    encoder: Encoder
+    redacted: int
+
+    @property
+    def unparsed(self) -> int:
+        """Rows that `parse` could not read; known when the body is."""
+        return self.encoder.unparsed
 
 
 class _OpenSpan:
@@ -57,6 +64,7 @@ class _OpenSpan:
         self.reads: list[tuple[int, int]] = []
         self.name = take.name
         self.evidence = take.evidence
+        self.content: _Hash | None = None
         # Where the span starts the file, the evidence carries the hash of just these bytes already.
         self.hash: _Hash | None = (
             None if take.start == 0 and take.evidence.prefix_sha256 else hashlib.sha256()
@@ -87,7 +95,13 @@ class _OpenSpan:
             name=self.name,
             evidence=self.evidence,
             terminated=self.terminated,
+            content_sha256=self.content.hexdigest() if self.content is not None else None,
         )
+
+    def hold(self, content: memoryview) -> None:
+        """Adds to what its rows hold, where that is not what the file does."""
+        self.content = self.content or hashlib.sha256()
+        self.content.update(content)
 
 
 class Batch:
@@ -111,6 +125,8 @@ class Batch:
         self._encode_bytes, self._encode_rows = encode_bytes, encode_rows
         self.rows = 0
         self.bytes = 0
+        self.redacted = 0
+        """How often a pattern of `redact` matched."""
         self._pool = pool
         self._encoder: Encoder = encoder(settings, fields)
         self._pending: list[Part] = []
@@ -130,10 +146,17 @@ class Batch:
             return 0
         view = memoryview(arena)  # type: ignore[arg-type]  # numpy arrays have the buffer protocol from 3.12 typing on
         taken = [take for take in takes if take.rows]
-        for take in taken:
-            self._extend(take, view[take.at : take.at + take.end - take.start], observed_us)
-        part, repaired = _part(arena, lines, taken, observed_us, raw=self.settings.format == "raw")
-        self._pending.append(part)
+        spans = [
+            self._extend(take, view[take.at : take.at + take.end - take.start], observed_us) for take in taken
+        ]
+        columns = columns_of(arena, lines, self.settings)
+        self._pending.append(_part(arena, lines, taken, observed_us, columns))
+        if columns.content is not None:
+            first = 0
+            for span, take in zip(spans, taken, strict=True):
+                span.hold(columns.content_of(first, first + take.rows))
+                first += take.rows
+        self.redacted += columns.redacted
         size = sum(take.end - take.start for take in taken)
         self.rows += len(lines.starts)
         self.bytes += size
@@ -141,7 +164,7 @@ class Batch:
         self._pending_rows += len(lines.starts)
         if self._pending_bytes >= self._encode_bytes or self._pending_rows >= self._encode_rows:
             self._encode_pending()
-        return repaired
+        return columns.repaired
 
     def seal(self) -> Sealed:
         """Ends the batch: its rows, spans and encoded object are fixed from now on."""
@@ -153,7 +176,9 @@ class Batch:
         )
         encoding, encode = self._encoding, self._encoder
         body = self._pool.submit(_finish, encode, encoding, files, spans)
-        return Sealed(self.settings, self.rows, self.bytes, tuple(order), spans, files, body)
+        return Sealed(
+            self.settings, self.rows, self.bytes, tuple(order), spans, files, body, encode, self.redacted
+        )
 
     def is_full(self, max_bytes: int, max_object_bytes: int) -> bool:
         """Whether it holds so many source bytes, or they make an object so large."""
@@ -177,13 +202,14 @@ class Batch:
         plain_json = (self.settings.format, self.settings.compression) == ("ndjson", "none")
         return self.bytes + self.rows * JSON_ROW_BYTES if plain_json else self.bytes
 
-    def _extend(self, take: Take, data: memoryview, observed_us: int) -> None:
+    def _extend(self, take: Take, data: memoryview, observed_us: int) -> _OpenSpan:
         span = self._open.get(take.file)
         if span is None or span.end != take.start:
             origin = self._origins.setdefault(take.origin, len(self._origins))
             span = self._open[take.file] = _OpenSpan(take, origin)
             self._spans.append(span)
         span.grow(take, data, observed_us)
+        return span
 
     def _encode_pending(self) -> None:
         if self._pending:
@@ -206,22 +232,24 @@ def _finish(
 
 
 def _part(
-    arena: NDArray[np.uint8], lines: Lines, taken: Sequence[Take], observed_us: int, *, raw: bool
-) -> tuple[Part, int]:
+    arena: NDArray[np.uint8], lines: Lines, taken: Sequence[Take], observed_us: int, columns: Columns
+) -> Part:
     counts = np.array([take.rows for take in taken], np.int64)
     shift = np.array([take.start - take.at for take in taken], np.int64)
-    message, exact, repaired = (None, None, 0) if raw else messages(arena, lines)
+    raw = columns.message is None
     contents = tuple(bytes(arena[take.at : take.at + take.end - take.start]) for take in taken) if raw else ()
-    part = Part(
+    at = lines.decoded.at if lines.decoded is not None else lines.starts
+    return Part(
         files=tuple((take.file, take.origin) for take in taken),
         starts=tuple(take.start for take in taken),
         ends=tuple(take.end for take in taken),
         counts=counts,
-        offset=lines.starts + np.repeat(shift, counts),
-        message=message,
-        raw=exact,
+        offset=at + np.repeat(shift, counts),
+        message=columns.message,
+        raw=columns.raw,
         eol=lines.eol,
         observed_us=observed_us,
         contents=contents,
+        time=columns.time,
+        stream=columns.stream,
     )
-    return part, repaired

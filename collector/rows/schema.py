@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from collector.model import FieldType
+
 UTC_MICROSECONDS = pa.timestamp("us", tz="UTC")
 TEXT = pa.dictionary(pa.int32(), pa.string())
 
@@ -30,7 +32,32 @@ COLUMNS: tuple[tuple[str, pa.DataType], ...] = (
 PLAIN_COLUMNS = ("message", "raw")
 """Columns whose values hardly repeat: a dictionary would only cost."""
 
+UNSORTED_COLUMNS = (
+    *PLAIN_COLUMNS,
+    "container",
+    "pod_ip",
+    "node_ip",
+    "node",
+    "cronjob",
+    "generation",
+    "stream",
+    "eol",
+)
+"""Columns whose minimum and maximum let no reader skip anything: nearly every row group has all values."""
 
-def schema(fields: Sequence[str]) -> pa.Schema:
-    """The schema of an object whose layout has the further fields `fields`, in layout order."""
-    return pa.schema([*COLUMNS, *((name, TEXT) for name in fields)])
+
+PARSED_TYPES: dict[FieldType, pa.DataType] = {
+    "string": pa.string(),
+    "int64": pa.int64(),
+    "float64": pa.float64(),
+    "bool": pa.bool_(),
+    "timestamp": UTC_MICROSECONDS,
+}
+
+
+def schema(fields: Sequence[str], parsed: Sequence[tuple[str, FieldType]] = ()) -> pa.Schema:
+    """The schema of an object whose layout has the further fields `fields`, in layout order, and behind them
+    what `parse` adds.
+    """
+    further = ((name, PARSED_TYPES[kind]) for name, kind in parsed)
+    return pa.schema([*COLUMNS, *((name, TEXT) for name in fields), *further])

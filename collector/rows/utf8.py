@@ -40,13 +40,17 @@ def repair(values: pa.BinaryArray) -> tuple[pa.StringArray, pa.BinaryArray | Non
     """Replaces what is no UTF-8 by U+FFFD, one for each maximal part of an ill-formed sequence
     (Unicode 3.9, "U+FFFD substitution of maximal subparts"; CPython's decoder does so).
 
-    No row holds a line feed, and a decoder never swallows one, so all rows are decoded at once with
-    line feeds between them and split again. A row was wrong exactly if this changed its bytes.
+    A decoder neither makes nor swallows line feeds, so all rows are decoded at once with line feeds between
+    them, and split again at the same ones: a row of several lines holds some itself. A row was wrong exactly
+    if this changed its bytes.
     """
     joined = pc.binary_join_element_wise(values, b"\n", b"")
     data = joined.buffers()[2]
     fixed = str(memoryview(data)[: _size(joined)], "utf-8", "replace").encode()
-    stops = np.flatnonzero(np.frombuffer(fixed, np.uint8) == LINE_FEED)
+    ends = np.frombuffer(joined.buffers()[1], np.int32)[1 : len(joined) + 1] - 1
+    before = np.flatnonzero(np.frombuffer(data, np.uint8)[: _size(joined)] == LINE_FEED)
+    after = np.flatnonzero(np.frombuffer(fixed, np.uint8) == LINE_FEED)
+    stops = after[np.searchsorted(before, ends)]
     lines = Lines(
         np.concatenate([[0], stops[:-1] + 1]).astype(np.int64),
         stops.astype(np.int64),

@@ -269,14 +269,13 @@ class _Touch:
 def _advanced(
     file: FileId, before: FileCheckpoint | None, span: Span, holes: tuple[tuple[int, int], ...]
 ) -> FileCheckpoint:
-    terminated = span.terminated or span.rows == span.line_feeds
     return FileCheckpoint(
         file=file,
         name=span.name,
         offset=span.end,
         bytes=(before.bytes if before else 0) + span.end - span.start,
         line_feeds=(before.line_feeds if before else 0) + span.line_feeds,
-        terminated=terminated if span.rows or before is None else before.terminated,
+        terminated=span.ends_line if span.rows or before is None else before.terminated,
         evidence=span.evidence,
         holes=(*(before.holes if before else ()), *holes),
     )

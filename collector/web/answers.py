@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from pydantic import TypeAdapter
 
-from collector.model import ShardStatus
+from collector.status import ShardStatus
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"

@@ -20,7 +20,8 @@ from prometheus_client.metrics_core import Metric
 
 from collector import __version__, events
 from collector.events import Event
-from collector.model import FinishedBy, LossReason, ShardStatus
+from collector.model import FinishedBy, LossReason
+from collector.status import ShardStatus
 
 LOSS_REASONS: tuple[str, ...] = get_args(LossReason)
 FINISHED_BY: tuple[str, ...] = get_args(FinishedBy)
@@ -36,6 +37,8 @@ class Metrics:
     """An `Emit` that counts, and the text that a scrape gets. May be used from any thread."""
 
     def __init__(self) -> None:
+        # By attribute it would be wrapped anew for each event, which costs more than counting.
+        self._dispatch = Metrics.__dict__["_count"].dispatcher.dispatch
         disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series for each, which nobody asks for
         self._registry = CollectorRegistry()
         self._by_volume: list[Counter | Histogram] = []
@@ -55,6 +58,10 @@ class Metrics:
         self._deleted_bytes = self._counter("deleted_bytes", "Bytes of files that retention deleted.")
         self._skips = self._counter("retention_skipped", "Times that retention had to leave something.")
         self._repaired = self._counter("lines_repaired", "Rows that were no UTF-8; their bytes are in `raw`.")
+
+        self._malformed = self._counter("lines_malformed", "Rows of CRI logs without a header.")
+        self._redactions = self._counter("redactions", "Matches of `redact` that were replaced.")
+        self._unparsed = self._counter("lines_unparsed", "Rows that `parse` could not read, or not wholly.")
 
         self._found = self._counter("sources_found", "Source directories seen for the first time.")
         self._unmatched = self._counter("sources_unmatched", "Those of them that the layout does not match.")
@@ -84,7 +91,7 @@ class Metrics:
         )
 
     def __call__(self, event: Event) -> None:
-        self._count(event)
+        self._dispatch(type(event))(self, event)
 
     def render(self, accept: str, statuses: Sequence[ShardStatus], now: datetime) -> tuple[bytes, str]:
         """The text of all metrics, and its content type: OpenMetrics where `accept` asks for it."""
@@ -155,6 +162,18 @@ class Metrics:
     @_count.register
     def _(self, event: events.LinesRepaired) -> None:
         self._repaired.labels(event.volume).inc(event.rows)
+
+    @_count.register
+    def _(self, event: events.LinesMalformed) -> None:
+        self._malformed.labels(event.volume).inc(event.rows)
+
+    @_count.register
+    def _(self, event: events.LinesRedacted) -> None:
+        self._redactions.labels(event.volume).inc(event.redactions)
+
+    @_count.register
+    def _(self, event: events.LinesUnparsed) -> None:
+        self._unparsed.labels(event.volume).inc(event.rows)
 
     @_count.register
     def _(self, event: events.SourceFound) -> None:

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from collector import __version__
 from collector.errors import ConfigError
-from collector.model import ShardStatus
+from collector.status import ShardStatus
 from collector.terminal import printable
 from collector.web.address import Address
 from collector.web.answers import Answer, health, one_line, readiness, status_list

@@ -16,10 +16,13 @@ import numpy as np
 
 from collector.config import load
 from collector.errors import JoblogError
-from collector.intake.frame import frame
+from collector.intake.cri import frame_cri
+from collector.intake.frame import frame, line_feeds
+from collector.intake.framing import framing as framing_of
 from collector.intake.globs import Selection
 from collector.intake.layout import Layout
 from collector.intake.names import decode_name, encode_name, job_of
+from collector.model import BatchSettings, Lines
 from collector.records import decode_receipt, decode_record, encode_receipt, encode_record
 from collector.rows.compress import decompress
 from collector.state.checkpoint import Checkpoint
@@ -33,6 +36,7 @@ TARGETS: dict[str, Target] = {}
 FAST = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
 SHORTEST_LIMIT = 4
 LONGEST_SIZES = 64
+START_PATTERNS = (r"^\d\d-", r"^\S", r"^\w+$", r"^(?:a|\[)", "^é", r"^[^\s]{3}")
 
 
 def target(function: Target) -> Target:
@@ -144,6 +148,64 @@ def _cut(data: bytes, end: int) -> int:
         if data[end - back] & 0xC0 != 0x80:
             return end - back
     return end
+
+
+def _reads(body: bytes, sizes: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    lengths = np.array(_sizes(sizes, len(body)), np.int64)
+    return np.frombuffer(body, np.uint8), np.cumsum(lengths) - lengths, lengths
+
+
+@target
+def multiline(data: bytes) -> None:
+    """A head of six bytes (limit, final, three sizes, pattern), then reads: all bytes that were taken are in
+    rows, none of which is over the limit.
+    """
+    head, body = data[:6].ljust(6, b"\0"), data[6:]
+    limit, final = SHORTEST_LIMIT + head[0] % 32, [bool(head[1] >> bit & 1) for bit in range(4)]
+    pattern = START_PATTERNS[head[5] % len(START_PATTERNS)]
+    frame_records = framing_of(BatchSettings("", "parquet", "none", limit, multiline=pattern))
+    arena, at, lengths = _reads(body, [size % LONGEST_SIZES for size in head[2:5]])
+    lines = frame_records(arena, at, lengths, np.array(final), limit)
+    feeds = line_feeds(lines)
+    first = 0
+    for number, (start, count) in enumerate(zip(at.tolist(), lines.row_counts.tolist(), strict=True)):
+        rows = range(first, first + count)
+        first += count
+        texts = (body[lines.starts[row] : lines.ends[row]] + b"\n" * int(lines.eol[row]) for row in rows)
+        joined = b"".join(texts)
+        assert joined == body[start : start + lines.consumed[number]]
+        assert joined.count(b"\n") == feeds[number]
+        assert all(lines.ends[row] - lines.starts[row] <= limit for row in rows)
+        assert not final[number] or lines.consumed[number] == lengths[number]
+    assert first == len(lines.starts)
+
+
+@target
+def cri(data: bytes) -> None:
+    """A head of five bytes (limit, final, three sizes), then reads: rows are in order, none over the limit;
+    and what was taken is framed to the same rows again.
+    """
+    head, body = data[:5].ljust(5, b"\0"), data[5:]
+    limit, final = SHORTEST_LIMIT + head[0] % 32, [bool(head[1] >> bit & 1) for bit in range(4)]
+    arena, at, lengths = _reads(body, [size % LONGEST_SIZES for size in head[2:]])
+    lines = frame_cri(arena, at, lengths, np.array(final), limit)
+    assert lines.decoded is not None
+    assert int(lines.row_counts.sum()) == len(lines.starts)
+    assert (np.diff(lines.decoded.at) > 0).all()
+    assert (lines.ends - lines.starts <= limit).all()
+    taken = b"".join(body[start : start + size] for start, size in zip(at, lines.consumed, strict=True))
+    feeds = line_feeds(lines)
+    assert int(feeds.sum()) == taken.count(b"\n")
+    again_at = np.cumsum(lines.consumed) - lines.consumed
+    again = frame_cri(np.frombuffer(taken, np.uint8), again_at, lines.consumed, np.ones(4, np.bool_), limit)
+    assert _texts(arena, lines) == _texts(np.frombuffer(taken, np.uint8), again)
+
+
+def _texts(arena: np.ndarray, lines: Lines) -> list[tuple[bytes, bool]]:
+    assert lines.decoded is not None
+    text = (arena if lines.decoded.text is None else lines.decoded.text).tobytes()
+    places = zip(lines.starts.tolist(), lines.ends.tolist(), lines.eol.tolist(), strict=True)
+    return [(text[start:end], eol) for start, end, eol in places]
 
 
 @target

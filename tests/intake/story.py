@@ -10,6 +10,8 @@ from pathlib import Path
 from collector.events import Event
 from collector.intake.catalog import Catalog
 from collector.intake.discover import Discovery, Look, SourceDir
+from collector.intake.frame import frame
+from collector.intake.framing import Frame
 from collector.intake.globs import Selection
 from collector.intake.layout import Layout
 from collector.intake.names import decode_name
@@ -46,6 +48,9 @@ class Story:
         settle_seconds: float = 10.0,
         open_files: int = 64,
         follow: bool = True,
+        framing: Frame = frame,
+        record_after_seconds: float | None = None,
+        most_lines: int | None = None,
     ) -> None:
         self.root = root
         self.pod = root / POD
@@ -59,12 +64,14 @@ class Story:
         self.checkpoints: dict[FileId, FileCheckpoint] = {}
         self._pending: list[tuple[Take, list[Row]]] = []
         self._pending_losses: list[Loss] = []
-        self._limits = (partial_after_seconds, settle_seconds)
+        self._limits = (partial_after_seconds, settle_seconds, record_after_seconds)
         self._reader_settings = {
             "arena_bytes": arena_bytes,
             "max_line_bytes": max_line_bytes,
             "open_files": open_files,
             "follow": follow,
+            "framing": framing,
+            "most_lines": most_lines,
         }
         self._begin()
 
@@ -73,13 +80,14 @@ class Story:
         self.discovery = Discovery(
             self.volume, self.layout, Selection(["**"], []), tombstone="tombstone", shard=0, shards=1
         )
-        partial_after, settle = self._limits
+        partial_after, settle, record_after = self._limits
         self.catalog = Catalog(
             self.volume,
             "default",
             self.layout,
             partial_after_seconds=partial_after,
             settle_seconds=settle,
+            record_after_seconds=record_after,
             emit=self.events.append,
         )
         self.reader = Reader(self.volume, "default", emit=self.events.append, **self._reader_settings)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pytest
-from export_writer import NOON, Export, Read, file_of, pod
+from export_writer import NOON, SETTINGS, Export, Read, file_of, pod
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -265,7 +265,7 @@ def test_unread_covers_each_byte_once(spans):
             "eol": pa.array([False] * len(spans), pa.bool_()),
         }
     )
-    fresh, position = unread(rows, 0)
+    fresh, position = unread(rows, 0, SETTINGS)
     ends = [
         start + len(text)
         for start, text in zip(*(fresh[name].to_pylist() for name in ("offset", "message")), strict=True)

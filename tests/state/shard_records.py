@@ -41,7 +41,7 @@ class Make:
         origin: int = 0,
         rows: int = 1,
         line_feeds: int | None = None,
-        terminated: bool = False,
+        terminated: bool | None = None,
         at_us: int = 0,
         name: str | None = None,
         inode: int = 7,

@@ -58,10 +58,10 @@ def test_batch_notes_its_source(make):
 
 @pytest.mark.parametrize(
     ("rows", "line_feeds", "said", "terminated"),
-    [(3, 3, False, True), (3, 2, False, False), (3, 1, True, True), (1, 0, False, False)],
+    [(3, 3, None, True), (3, 2, None, False), (3, 1, True, True), (1, 0, False, False), (1, 1, False, False)],
 )
 def test_whether_a_file_ends_in_a_line_feed(make, rows, line_feeds, said, terminated):
-    """Where every row has its line feed the last has too; else the span says it."""
+    """The span says it; old ones do not, but where each of their rows has its line feed the last has too."""
     span = make.span(rows=rows, line_feeds=line_feeds, terminated=said)
     assert after(make.open(), make.batch(1, span)).files[APP].terminated is terminated
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.model import ShardStatus
+from collector.status import ShardStatus
 from collector.web.metrics import Metrics
 from collector.web.server import WebServer
 

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from collector import events
 from collector.events import Event
-from collector.model import ShardStatus
+from collector.status import ShardStatus
 from collector.web.metrics import Metrics
 
 NOW = datetime(2026, 11, 22, 9, 5, 7, tzinfo=UTC)

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 import pytest
 
 from collector.errors import ConfigError
-from collector.model import ShardStatus
+from collector.status import ShardStatus
 from collector.web.metrics import Metrics
 from collector.web.server import LARGEST_REQUEST_BYTES, MOST_CONNECTIONS, SLOWEST_REQUEST_SECONDS, WebServer
 

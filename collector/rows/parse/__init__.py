@@ -1,0 +1,1 @@
+"""Message column → typed columns: regular expressions, JSON lines, delimited text. See decision 0007."""

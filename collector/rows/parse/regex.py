@@ -1,0 +1,70 @@
+"""Named groups of a regular expression. What is exact is decided by `re`; chains only get there faster."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from collector.rows.parse.chain import compile_chain, is_anchored
+from collector.rows.parse.scan import Block, Scan
+
+Extracted = tuple[list[pa.Array], NDArray[np.bool_]]
+"""A column for each field, and whether the row matched; where it did not, all columns are null."""
+
+
+class Regex:
+    """Finds the leftmost match in each row, as `re.search` does."""
+
+    def __init__(self, pattern: str, fields: Sequence[str]) -> None:
+        self._pattern = re.compile(pattern)
+        self._groups = [self._pattern.groupindex[name] for name in fields]
+        self._chain = compile_chain(self._pattern)
+        # What can only match at the start need not be tried at each further character.
+        self._search = self._pattern.match if is_anchored(self._pattern) else self._pattern.search
+
+    @property
+    def is_chain(self) -> bool:
+        return self._chain is not None
+
+    def extract(self, text: pa.StringArray) -> Extracted:
+        if self._chain is None:
+            return self._by_row(text)
+        scan = Scan(self._chain, Block.of(text))
+        columns = [scan.values(group) for group in self._groups]
+        return self._with_rejected(text, columns, scan.accepted)
+
+    def _with_rejected(
+        self, text: pa.StringArray, columns: list[pa.Array], accepted: NDArray[np.bool_]
+    ) -> Extracted:
+        if accepted.all():
+            return columns, accepted
+        rejected = ~accepted
+        rest, matched = self._by_row(text.filter(pa.array(rejected)))
+        mask = pa.array(rejected)
+        merged = [
+            pc.replace_with_mask(column, mask, values) for column, values in zip(columns, rest, strict=True)
+        ]
+        accepted = accepted.copy()
+        accepted[rejected] = matched
+        return merged, accepted
+
+    def _by_row(self, text: pa.StringArray) -> Extracted:
+        """Each row on its own: measured as fast as one search through all of them, and exact by nature."""
+        wide, groups = len(self._groups), self._groups
+        nothing = (None,) * wide
+        flat: list[str | None] = []
+        matched = np.ones(len(text), np.bool_)
+        for row, match in enumerate(map(self._search, text.to_pylist())):
+            if match is None:
+                matched[row] = False
+                flat += nothing
+            elif wide == 1:
+                flat.append(match[groups[0]])
+            else:
+                flat += match.group(*groups)
+        return [pa.array(flat[index::wide], pa.string()) for index in range(wide)], matched

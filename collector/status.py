@@ -1,0 +1,56 @@
+"""What a running collector tells of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class LostSource:
+    """What one source lost, in bytes by reason. `source` is encoded."""
+
+    source: str
+    lost_bytes: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardStatus:
+    """What one shard does now: for `/api/status`, `/readyz`, metrics and `joblog status`.
+
+    `ready` is false, with a `reason` in words, while the volume or the destination cannot be used.
+    `backlog_bytes` were seen on the volume and are not yet committed; `unreadable_bytes` of them are in
+    files that could not be read at the last try. `lost_bytes` are by reason, of all runs, in the sources
+    that are still known; `lost_sources` are those that lost most. `free_bytes` of the volume's file system
+    are measured only where retention is configured.
+    """
+
+    volume: str
+    shard: int
+    path: str
+    to: str
+    state: Literal["starting", "collecting", "draining", "stopped", "failed"]
+    ready: bool
+    reason: str
+    watch: str
+    watch_reason: str
+    epoch: int
+    sequence: int
+    sources: int
+    sources_unmatched: int
+    sources_finished: int
+    files: int
+    open_files: int
+    backlog_bytes: int
+    batch_rows: int
+    batch_bytes: int
+    committed_rows: int
+    committed_bytes: int
+    lost_bytes: dict[str, int]
+    last_commit_at: datetime | None
+    last_scan_at: datetime | None
+    last_scan_seconds: float
+    unreadable_bytes: int = 0
+    lost_sources: tuple[LostSource, ...] = ()
+    free_bytes: int | None = None

@@ -1,0 +1,154 @@
+"""Named groups become columns: exactly what `re.search` finds, however it is found."""
+
+import re
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from collector.rows.parse.chain import compile_chain
+from collector.rows.parse.regex import Regex
+from collector.rows.parse.scan import Block, Scan
+
+ACCESS = (
+    r'(?P<ip>\S+) (?P<ident>\S+) (?P<user>\S+) \[(?P<at>[^\]]+)\] "(?P<method>\S+) (?P<url>\S+) '
+    r'(?P<protocol>[^"]+)" (?P<status>\d+) (?P<size>\d+) "(?P<referer>[^"]*)" "(?P<agent>[^"]*)"'
+)
+LINE = (
+    '10.0.0.1 - - [23/Nov/2026:00:57:55 +0000] "GET /a?b=1 HTTP/1.1" 200 5633 "https://x/" "kube-probe/1.31"'
+)
+
+CLASSES = [
+    r"\S",
+    r"\d",
+    r"\w",
+    r"\s",
+    r"\D",
+    r"\W",
+    ".",
+    "[^ ]",
+    r"[^\]]",
+    '[^"]',
+    "[a-c]",
+    "[0-9.]",
+    r"[^\s,]",
+]
+CLASSES += [r"[\w-]", "a", r"[^\w]", r"[\S ]", r"[^\n]"]
+REPEATS = ["+", "*", "", "?", "+?", "*?", "{2}", "{1,3}", "{2,}", "??", "{0}"]
+LITERALS = [" ", '"', "[", "] ", ", ", "a", "é", "1", "-", "ab", "\n", '" "', ": "]
+TEXTS = st.text(alphabet='ab1 2"[],-é€٣\u00a0\u2003\n\r\t\x1c\x00:.ÿ😀', max_size=24)
+
+
+@st.composite
+def chains(draw):
+    """A pattern of runs and literals, with named groups around some of them, and perhaps anchors."""
+    pieces, names = [], 0
+    for _ in range(draw(st.integers(1, 6))):
+        if draw(st.integers(0, 2)):
+            piece = draw(st.sampled_from(CLASSES)) + draw(st.sampled_from(REPEATS))
+        else:
+            piece = re.escape(draw(st.sampled_from(LITERALS)))
+        if draw(st.booleans()):
+            piece, names = f"(?P<g{names}>{piece})", names + 1
+        pieces.append(piece)
+    if not names:
+        pieces.append("(?P<g0>a*)")
+    start, end = draw(st.sampled_from(["", "^", r"\A", "(?s)"])), draw(st.sampled_from(["", "$", r"\Z"]))
+    return start + "".join(pieces) + end
+
+
+def expected(pattern, rows):
+    found = [re.search(pattern, row) for row in rows]
+    names = list(re.compile(pattern).groupindex)
+    columns = [[match[name] if match else None for match in found] for name in names]
+    return columns, [match is not None for match in found]
+
+
+def extracted(pattern, text):
+    columns, matched = Regex(pattern, list(re.compile(pattern).groupindex)).extract(text)
+    return [column.to_pylist() for column in columns], matched.tolist()
+
+
+@given(chains(), st.lists(TEXTS, max_size=8))
+@example(r"(?s)(?P<g0>.*?)$", ["ab\n"])
+@example(r"(?P<g0>[^\"]*?)$", ["ab\n", "ab"])
+@example(r"(?P<g0>\S+) (?P<g1>\d+)$", ["x\u00a0y 1", "x 1٣", "é 12", "x 12\n"])
+@example(r"(?P<g0>\d+)\s+(?P<g1>.*)", ["1  \u2003b", "12 \n b", "1\u00a0"])
+@hypothesis_settings(max_examples=700, deadline=None)
+def test_all_columns_are_what_re_finds(pattern, rows):
+    """For patterns of the family of chains, and any text: not ASCII, several lines, empty."""
+    assert extracted(pattern, pa.array(rows, pa.string())) == expected(pattern, rows)
+
+
+@given(chains(), st.lists(TEXTS, min_size=1, max_size=8))
+@hypothesis_settings(max_examples=400, deadline=None)
+def test_what_a_chain_accepts_is_a_match_at_the_start(pattern, rows):
+    """With the same spans as `re` has, so that nothing that was accepted needs a second look."""
+    compiled = re.compile(pattern)
+    chain = compile_chain(compiled)
+    if chain is None:
+        return
+    scan = Scan(chain, Block.of(pa.array(rows, pa.string())))
+    bounds = np.cumsum([0, *(len(row.encode()) for row in rows)])
+    for index in np.flatnonzero(scan.accepted).tolist():
+        match = compiled.match(rows[index])
+        assert match
+        for group in range(1, compiled.groups + 1):
+            start, end = (int(at[index]) - int(bounds[index]) for at in scan.span(group))
+            assert rows[index].encode()[start:end].decode() == match[group]
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        ACCESS,
+        r"^(?P<at>\S+\s\S+) (?P<level>\w+)\s+\[(?P<thread>[^\]]*)\] (?P<logger>\S+) - (?P<text>.*)$",
+        r"(?P<at>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) (?P<level>[A-Z]+) (?P<text>.*)",
+        r"(?P<key>.*?)=(?P<value>\S*)",
+        r"(?x) (?P<a> \S+ ) \  (?P<b> \d+ )",
+    ],
+)
+def test_usual_formats_are_chains(pattern):
+    """They need no search row by row."""
+    assert Regex(pattern, []).is_chain
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [r"(?P<a>a|bc)", r"(?i)(?P<a>\S+) x", r"(?P<a>.*) x", r"(?P<a>\S+)(?= )", r"(?P<a>x)\b", r"(?P<a>(x)+)"],
+)
+def test_others_are_not(pattern):
+    """Alternatives, folded case, backing up, looking around and repeated groups are left to `re`."""
+    assert not Regex(pattern, []).is_chain
+
+
+def test_an_access_line_is_accepted_by_the_chain():
+    """All rows of the usual kind, without `re`; one that is different does not spoil the others."""
+    chain = compile_chain(re.compile(ACCESS))
+    scan = Scan(chain, Block.of(pa.array([LINE, "no", LINE.replace("200", "٣"), "", LINE])))
+    assert scan.accepted.tolist() == [True, False, False, False, True]
+    rows = [LINE, "no", LINE.replace("200", "٣"), "", "- " + LINE]
+    assert extracted(ACCESS, pa.array(rows)) == expected(ACCESS, rows)
+
+
+def test_the_leftmost_match_counts():
+    """A pattern that is not anchored may match behind the start of the line."""
+    assert extracted(r"(?P<n>\d+) ms", pa.array(["took 12 ms, then 9 ms"])) == ([["12"]], [True])
+
+
+def test_groups_that_took_no_part_are_null():
+    """A matching line, with no value for the group."""
+    assert extracted(r"(?P<a>x)?(?P<b>y)", pa.array(["y", "xy", "z"])) == (
+        [[None, "x", None], ["y", "y", None]],
+        [True, True, False],
+    )
+
+
+@given(st.lists(TEXTS, min_size=3, max_size=9), st.integers(0, 2))
+def test_a_slice_of_a_column_is_read_as_itself(rows, at):
+    """Messages are parsed in blocks, which are slices with an offset."""
+    pattern = r"(?P<a>\S+) (?P<b>.*)"
+    assert extracted(pattern, pa.array(rows, pa.string()).slice(at)) == expected(pattern, rows[at:])
