@@ -86,8 +86,9 @@ def cut_original(volume: Volume, tracked: TrackedFile, sight: FileSight) -> Trac
 def _is_copy_of(volume: Volume, content: TrackedFile, sight: FileSight) -> bool:
     if content.read_offset:
         return sight.size >= content.read_offset and same_prefix(volume, content, sight)
-    # Nothing of it was read, so nothing can be missed or doubled: name, time and size must do.
-    return len(content.name) < len(sight.name) and 0 < content.seen_bytes <= sight.size
+    # Nothing of it was taken, so nothing can be doubled: name, time, size, and what was seen of it must do.
+    is_likely = len(content.name) < len(sight.name) and 0 < content.seen_bytes <= sight.size
+    return is_likely and starts_alike(volume, content, sight)
 
 
 def _is_copied(volume: Volume, original: TrackedFile, sight: FileSight) -> bool:

@@ -324,10 +324,10 @@ class Reader:
 
     def _head(self, tracked: TrackedFile, start: int, at: int, got: int) -> bytes:
         """The file's first bytes, while its evidence does not cover a whole kilobyte of them."""
-        if tracked.head_bytes >= HEAD_BYTES:
-            return b""
         if start == 0:
             return bytes(self._view[at : at + min(got, HEAD_BYTES)])
+        if tracked.head_bytes >= HEAD_BYTES:
+            return b""
         return os.pread(tracked.descriptor, min(start + got, HEAD_BYTES), 0)
 
     def _advance(self, read: Read, consumed: int, rows: int, *, line_feeds: int) -> Take:
@@ -337,7 +337,7 @@ class Reader:
             data = self._view[read.at : read.at + consumed]
             if tracked.prefix is not None:
                 tracked.prefix.update(data)
-            if tracked.head_bytes < HEAD_BYTES:
+            if tracked.head_bytes < HEAD_BYTES or not read.start:
                 tracked.head_bytes = min(HEAD_BYTES, end)
                 tracked.head_hash = short_hash(read.head[: tracked.head_bytes])
             tail = (read.tail + bytes(data[-TAIL_BYTES:]))[-TAIL_BYTES:]
@@ -363,6 +363,8 @@ class Reader:
             tracked.waits_at = -1
         elif read.at_end:
             tracked.waits_at = read.start + read.length
+            if not read.start and not consumed:  # it may be cut and go on as a copy before its line is whole
+                tracked.head_bytes, tracked.head_hash = len(read.head), short_hash(read.head)
             if read.may_wait:
                 ends_line = self._view[read.at + read.length - 1] == LINE_FEED
                 catalog.queue.wait(tracked, ends_line=ends_line)

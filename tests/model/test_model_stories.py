@@ -91,3 +91,16 @@ def test_a_rotation_makes_no_name_shorter(model: CollectorModel):
     model.rests()
     model.volume.rotate(POD, "sub/deep.log")
     model.volume.append(POD, "sub/deep.log", "many")
+
+
+def test_half_a_line_is_cut_while_another_file_is_moved_over_the_rotated_one(model: CollectorModel):
+    """What stands where a copy of the half line might stand begins otherwise: it is a file of its own, and
+    the half line counts as lost.
+    """
+    model.rests()
+    model.volume.append(POD, "app.log", "line")
+    model.volume.rotate(POD, "app.log")
+    model.volume.append(POD, "app.log", "half")
+    model.turns(seconds=12.0, times=1)
+    model.volume.truncate(POD, "app.log", None)
+    model.volume.replace(POD, "app.log.1", "half long")
