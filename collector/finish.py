@@ -198,7 +198,7 @@ class Finisher:
     def _receipt(self, source: TrackedSource) -> tuple[Receipt, dict[FileId, FileCheckpoint]]:
         """The receipt, and the files whose hash is not at hand and must be read again."""
         known = self._checkpoint.sources.get(source.source) or SourceCheckpoint(source.source, source.origin)
-        self._checkpoint.note_source(replace(known, origin=source.origin))
+        self._checkpoint.note_source(replace(known, origin=source.origin, retired=False))
         committed = {at.file: at for at in self._checkpoint.files_of(source.source)}
         hashes = {file: at.evidence.prefix_sha256 for file, at in committed.items()}
         live = [*source.files.values(), *source.past]

@@ -6,6 +6,7 @@ file another one. A content that no name led to at the last look may come back u
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 from collector.intake.discover import FileSight
@@ -14,6 +15,9 @@ from collector.intake.track import TrackedFile, TrackedSource
 
 Judge = Callable[[TrackedFile, FileSight], Verdict | None]
 """What a sight is to a known file; None where that cannot be told now."""
+
+ByInode = defaultdict[tuple[int, int], list[TrackedFile]]
+ByNumber = defaultdict[int, list[TrackedFile]]
 
 KNOWN_AGAIN = (Verdict.RENAMED, Verdict.SAME, Verdict.GROWN)
 
@@ -30,26 +34,33 @@ def sort_out(
     others: list[FileSight] = []
     by_inode, by_number = _index(source)
     for sight in strangers:
-        known = by_inode.get((sight.device, sight.inode))
-        if known in placed:
+        known = by_inode.get((sight.device, sight.inode), ())
+        if any(each in placed for each in known):
             continue
-        known = known or by_number.get(sight.inode)
-        if known is None or known in placed or source.files.get(sight.name) is known:
+        known = known or by_number.get(sight.inode, ())
+        verdict = None
+        for each in known:
+            if each in placed or source.files.get(sight.name) is each:
+                continue
+            verdict = judge(each, sight)
+            if verdict is None or verdict in KNOWN_AGAIN:
+                break
+        else:
             others.append(sight)
             continue
-        verdict = judge(known, sight)
-        if verdict in KNOWN_AGAIN:
-            renamed.append((known, sight))
-        elif verdict is not None:
-            others.append(sight)
-            continue
-        placed.add(known)
-        known.missing = 0  # where it cannot be told, it is no proof that it is gone
+        if verdict is not None:
+            renamed.append((each, sight))
+        placed.add(each)
+        each.missing = 0  # where it cannot be told, it is no proof that it is gone
     return renamed, others
 
 
-def _index(source: TrackedSource) -> tuple[dict[tuple[int, int], TrackedFile], dict[int, TrackedFile]]:
+def _index(source: TrackedSource) -> tuple[ByInode, ByNumber]:
+    """Several may have had one inode, one after the other: the likeliest is first."""
     nameless = [past for past in source.past if past.read_offset and not past.gone]
-    candidates = [*nameless, *source.gone, *source.files.values()]
-    by_inode = {(known.device, known.inode): known for known in candidates}
-    return by_inode, {known.inode: known for known in candidates}
+    by_inode: ByInode = defaultdict(list)
+    by_number: ByNumber = defaultdict(list)
+    for known in (*source.files.values(), *source.gone, *nameless):
+        by_inode[known.device, known.inode].append(known)
+        by_number[known.inode].append(known)
+    return by_inode, by_number

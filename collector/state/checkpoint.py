@@ -162,7 +162,7 @@ class Checkpoint:
         touched = self._touched(record)
         moved: dict[FileId, FileCheckpoint] = {}
         for span in record.spans:
-            file = FileId(record.origins[span.origin].source, span.path, span.generation)
+            file = _spanned(record, span)
             before = moved.get(file) or self.files.get(file)
             holes = self._holes(file, before.offset if before else 0, span, record)
             moved[file] = _advanced(file, before, span, holes)
@@ -212,6 +212,22 @@ class Checkpoint:
             self.sources[loss.source] = replace(known, losses=(*known.losses, loss), finished_by=None)
         if record.voids is not None and not record.partial:
             self._forget_object(record.voids)
+        elif claimed is not None and claimed.sequence == record.voids:
+            for source in self._emptied(claimed):
+                known = self.sources[source]
+                left = tuple(key for key in known.objects if key != claimed.object_key)
+                self.sources[source] = replace(known, objects=left)
+
+    def _emptied(self, claimed: BatchRecord) -> set[str]:
+        """The sources of which the object will hold nothing: all their spans are void."""
+        sources = {claimed.origins[span.origin].source for span in claimed.spans}
+        lost = (loss for source in sources for loss in self.sources[source].losses)
+        void = {(_file_of(loss), loss.start, loss.end) for loss in lost if loss.reason == "void"}
+        return sources - {
+            file.source
+            for span in claimed.spans
+            if (file := _spanned(claimed, span), span.start, span.end) not in void and span.rows
+        }
 
     def _take_back(self, claimed: BatchRecord, loss: Loss) -> None:
         """The span was counted when its record stood, and is in no object. Its file goes on behind it."""
@@ -220,8 +236,7 @@ class Checkpoint:
         gone = (
             span
             for span in claimed.spans
-            if FileId(claimed.origins[span.origin].source, span.path, span.generation) == file
-            and (span.start, span.end) == (loss.start, loss.end)
+            if _spanned(claimed, span) == file and (span.start, span.end) == (loss.start, loss.end)
         )
         span = next(gone, None)
         if at is None or span is None:
@@ -314,6 +329,10 @@ def _without(start: int, end: int, taken: Iterable[tuple[int, int]]) -> tuple[tu
     if start < end:
         left.append((start, end))
     return tuple(left)
+
+
+def _spanned(record: BatchRecord, span: Span) -> FileId:
+    return FileId(record.origins[span.origin].source, span.path, span.generation)
 
 
 def _file_of(loss: Loss) -> FileId:

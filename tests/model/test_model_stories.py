@@ -104,3 +104,15 @@ def test_half_a_line_is_cut_while_another_file_is_moved_over_the_rotated_one(mod
     model.turns(seconds=12.0, times=1)
     model.volume.truncate(POD, "app.log", None)
     model.volume.replace(POD, "app.log.1", "half long")
+
+
+def test_an_empty_directory_comes_back(model: CollectorModel):
+    """A source is deleted, and is there again with an empty file: its receipt goes on, and after that a
+    further run has nothing to do.
+    """
+    model.volume.append("stray 100%", "app.log", "line")
+    model.rests()
+    model.volume.delete_source("stray 100%")
+    model.rests()
+    model.rests()
+    model.volume.touch("stray 100%", "app.log")

@@ -157,6 +157,18 @@ def test_partial_void_leaves_the_batch_unfinished(make):
     assert checkpoint.sources["ns_pod"].losses == (make.loss(0, 10),)
 
 
+def test_a_source_whose_spans_are_all_void_has_no_part_in_the_object(make):
+    """Also where they are given up one after the other; the other sources of the batch keep its key."""
+    spans = make.span(end=10), make.span("b.log", end=5), make.span("c.log", end=7, origin=1)
+    batch = make.batch(1, *spans, sources=("ns_pod", "ns_other"))
+    lost = [Loss("ns_pod", path, 0, 0, end, "void") for path, end in (("app.log", 10), ("b.log", 5))]
+    checkpoint = after(make.open(), batch, replace(make.void(2, 1, (lost[0],)), partial=True))
+    assert checkpoint.sources["ns_pod"].objects == (batch.object_key,)
+    checkpoint.apply(replace(make.void(3, 1, (lost[1],)), partial=True))
+    assert checkpoint.sources["ns_pod"].objects == ()
+    assert checkpoint.sources["ns_other"].objects == (batch.object_key,)
+
+
 @pytest.mark.parametrize("late", ["bytes", "losses"])
 def test_finished_source_that_goes_on_is_unfinished(make, late):
     """What is committed, or lost, after a receipt asks for a further one; its revision is remembered."""

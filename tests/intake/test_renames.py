@@ -1,0 +1,53 @@
+"""Which name leads to which content, where several contents had one inode, one after the other."""
+
+from __future__ import annotations
+
+import pytest
+
+from collector.intake.discover import FileSight, SourceDir
+from collector.intake.identify import Verdict
+from collector.intake.renames import sort_out
+from collector.intake.track import TrackedFile, TrackedSource
+from collector.model import FileId, Origin
+
+INODE = 7
+
+
+@pytest.fixture
+def source() -> TrackedSource:
+    return TrackedSource(SourceDir(("pod",), False), "pod", Origin("pod"), 0.0)
+
+
+def known(source: TrackedSource, name: str) -> TrackedFile:
+    tracked = TrackedFile(source, FileId("pod", name, 0), source.origin, name)
+    tracked.inode = INODE
+    source.put(name, tracked)
+    return tracked
+
+
+def sight(name: str) -> FileSight:
+    return FileSight(name, 0, INODE, 20, 0)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_further_link_to_a_file_in_its_place(source: TrackedSource, first: bool) -> None:
+    """A file that stands at its name has a second one: that is no new file, though another known file,
+    which is gone, had the same inode before.
+    """
+    names = ["here.log", "gone.log"] if first else ["gone.log", "here.log"]
+    files = {name: known(source, name) for name in names}
+    placed = {files["here.log"]}
+    assert sort_out(source, [sight("link.log")], placed, lambda *_: Verdict.REPLACED) == ([], [])
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_each_that_had_the_inode_is_asked(source: TrackedSource, first: bool) -> None:
+    """A new name leads to that one of them whose content it holds."""
+    names = ["moved.log", "gone.log"] if first else ["gone.log", "moved.log"]
+    files = {name: known(source, name) for name in names}
+    moved, seen = files["moved.log"], sight("moved.log.1")
+
+    def judge(tracked: TrackedFile, _: FileSight) -> Verdict:
+        return Verdict.RENAMED if tracked is moved else Verdict.REPLACED
+
+    assert sort_out(source, [seen], set(), judge) == ([(moved, seen)], [])
