@@ -13,7 +13,7 @@ from collector.intake.identify import Verdict, identify
 from collector.intake.layout import Layout
 from collector.intake.names import encode_name
 from collector.intake.register import Register
-from collector.intake.renames import sort_out
+from collector.intake.renames import other_of_the_name, sort_out
 from collector.intake.track import TrackedFile, TrackedSource
 from collector.intake.volume import Volume
 from collector.model import FileId, Loss, LossReason
@@ -113,7 +113,11 @@ class Catalog(Register):
         if verdict is Verdict.GROWN and tracked.read_offset:
             verdict = self._confirmed(tracked, sight)
         if verdict in (Verdict.TRUNCATED, Verdict.REPLACED):
-            return self._replace(tracked, sight, verdict.value, now)
+            other = other_of_the_name(tracked, sight, self._verdict)
+            if other is None:
+                return self._replace(tracked, sight, verdict.value, now)
+            tracked.source.swap(tracked, other)
+            tracked, verdict = other, Verdict.GROWN
         if verdict is not None or sight.size > tracked.read_offset:  # what cannot be read, the reader tells
             self._grow(tracked, sight, now)
         return tracked.source.files[sight.name]

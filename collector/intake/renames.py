@@ -55,6 +55,18 @@ def sort_out(
     return renamed, others
 
 
+def other_of_the_name(tracked: TrackedFile, sight: FileSight, judge: Judge) -> TrackedFile | None:
+    """Of several contents that a checkpoint knows under one name and inode, the one that stands there, where
+    it is not `tracked`: a checkpoint does not tell which of them was the last.
+    """
+    for other in tracked.source.past:
+        is_like = (other.name, other.device, other.inode) == (sight.name, sight.device, sight.inode)
+        is_restored = other.mtime_ns is None and other.read_offset > 0
+        if is_like and is_restored and judge(other, sight) in KNOWN_AGAIN:
+            return other
+    return None
+
+
 def _index(source: TrackedSource) -> tuple[ByInode, ByNumber]:
     """Several may have had one inode, one after the other: the likeliest is first."""
     nameless = [past for past in source.past if past.read_offset and not past.gone]

@@ -241,6 +241,13 @@ class TrackedSource:
             del self.stems[stem][name]
         return self.files.pop(name, None)
 
+    def swap(self, tracked: TrackedFile, past: TrackedFile) -> None:
+        """The name of `tracked` leads to `past`."""
+        self.take(tracked.name)
+        self.past.append(tracked)
+        self.past.remove(past)
+        self.put(past.name, past)
+
     def namesakes(self, name: str) -> Iterator[TrackedFile]:
         """The files after which a rotation may have called another one `name`."""
         start = name.rfind("/") + 1

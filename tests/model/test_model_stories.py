@@ -116,3 +116,20 @@ def test_an_empty_directory_comes_back(model: CollectorModel):
     model.rests()
     model.rests()
     model.volume.touch("stray 100%", "app.log")
+
+
+def test_a_name_that_led_to_two_contents(model: CollectorModel):
+    """A rotated log, cut in place and written anew, is another content of the same name and inode; after a
+    crash the newer one is known again, though its own generation is the lower.
+    """
+    model.volume.append(POD, "app.log", "line")
+    model.rests()
+    model.volume.truncate(POD, "app.log", None)
+    model.rests()
+    model.volume.rotate(POD, "app.log")
+    model.rests()
+    model.volume.append(POD, "app.log.1", "line")
+    model.rests()
+    model.volume.truncate(POD, "app.log.1", "half")
+    model.rests()
+    model.is_killed()
