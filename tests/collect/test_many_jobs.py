@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from collector_process import joblog
 from exported import folder_of, keys, objects, plain
 
 from collector.generate.jobs import play, tree
@@ -18,6 +19,7 @@ from collector.generate.lines import SEEDED_START
 from collector.generate.specs import specs
 
 BYTES_PER_JOB = 20 * 1024
+LONGEST_SECONDS = 600
 
 
 def rows_per_source(to: str) -> Counter[str]:
@@ -34,7 +36,7 @@ def rows_per_source(to: str) -> Counter[str]:
 def collect(site, jobs: int) -> None:
     lines = tree(site.volume, jobs=jobs, bytes_per_job=BYTES_PER_JOB)
     began = time.monotonic()
-    ended = site.once()
+    ended = joblog(*site.arguments("--once"), within=LONGEST_SECONDS)
     seconds = time.monotonic() - began
     assert ended.code == 0, ended.errors
     assert rows_per_source(site.to) == Counter(lines)
