@@ -13,6 +13,8 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from json.encoder import encode_basestring
 
 import numpy as np
 import pyarrow as pa
@@ -55,35 +57,66 @@ def _lines(block: pa.RecordBatch) -> memoryview:
         for name, column in zip(block.schema.names, block.columns, strict=True)
         if column.null_count < len(column)
     ]
-    shared = {name: at for name, column in columns if (at := _changes(name, column)) is not None}
-    starts = np.unique(np.concatenate([np.zeros(1, np.int64), *shared.values()]))
-    first = pa.array(starts)
+    shared = {name: found for name, column in columns if (found := _Shared.of(name, column)) is not None}
+    starts = np.unique(
+        np.concatenate([np.zeros(1, np.int64), *(column.changes for column in shared.values())])
+    )
     run_of_row = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(block)))
     pieces: list[tuple[pa.BinaryArray, Positions]] = []
-    members: list[pa.BinaryArray | bytes] = []
+    runs = [""] * len(starts)
     for name, column in columns:
         if name in shared:
-            members.append(_member(name, column.take(first)))
+            members = shared[name].members(_label(name), starts)
+            runs = [run + member for run, member in zip(runs, members, strict=True)]
             continue
+        if not pieces:  # `source` is in each row, so each run has a member, which begins with a comma
+            runs = ["{" + run[1:] for run in runs]
         before, own, after = _own(name, column)
-        pieces.append((_joined([*members, before], len(starts)), run_of_row))
+        pieces.append((_texts(runs, before), run_of_row))
         pieces.append((own, np.arange(len(block))))
-        members = [after]
-    pieces.append((_joined([*members, b"}\n"], len(starts)), run_of_row))
-    # Each member begins with a comma. The first ones are of the file, and `source` is in all rows.
-    opening, of_row = pieces[0]
-    pieces[0] = (pc.replace_substring(opening, pattern=b",", replacement=b"{", max_replacements=1), of_row)
+        runs = [after] * len(starts)
+    pieces.append((_texts(runs, "}\n"), run_of_row))
     return _gathered(pieces)
 
 
-def _changes(name: str, column: pa.Array) -> Positions | None:
-    """The rows whose value is another than that of the row before; None where each row is to have its own."""
-    if name in DISTINCT_COLUMNS:
-        return None
-    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    codes = (encoded.indices.fill_null(-1) if column.null_count else encoded.indices).to_numpy()
-    at = np.flatnonzero(codes[1:] != codes[:-1]) + 1
-    return at if name in FILE_COLUMNS or len(at) <= len(column) // LEAST_RUN_ROWS else None
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shared:
+    """A column whose values stand in many rows each: `codes` say which of `values`, -1 for null."""
+
+    values: pa.Array
+    codes: NDArray[np.int32]
+    changes: Positions
+
+    @classmethod
+    def of(cls, name: str, column: pa.Array) -> _Shared | None:
+        """None where each row is to have its own text."""
+        if name in DISTINCT_COLUMNS:
+            return None
+        encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        codes = (encoded.indices.fill_null(-1) if column.null_count else encoded.indices).to_numpy()
+        changes = np.flatnonzero(codes[1:] != codes[:-1]) + 1
+        if name not in FILE_COLUMNS and len(changes) > len(column) // LEAST_RUN_ROWS:
+            return None
+        return cls(encoded.dictionary, codes, changes)
+
+    def members(self, label: str, starts: Positions) -> list[str]:
+        """`,"name":value` for each run, nothing where the value is null."""
+        codes = self.codes[starts].tolist()
+        used = sorted(set(codes) - {-1})
+        told = dict(zip(used, _told(self.values.take(pa.array(used, pa.int32()))), strict=True))
+        return [label + told[code] if code >= 0 else "" for code in codes]
+
+
+def _told(values: pa.Array) -> list[str]:
+    """Each value as JSON has it."""
+    if pa.types.is_string(values.type):
+        return [encode_basestring(value) for value in values.to_pylist()]
+    text, quote = _text(values)
+    return [f"{quote}{value.decode()}{quote}" for value in text.to_pylist()]
+
+
+def _texts(runs: Sequence[str], end: str) -> pa.BinaryArray:
+    return pa.array([(run + end).encode() for run in runs], pa.binary())
 
 
 def _gathered(pieces: Sequence[tuple[pa.BinaryArray, Positions]]) -> memoryview:
@@ -95,52 +128,38 @@ def _gathered(pieces: Sequence[tuple[pa.BinaryArray, Positions]]) -> memoryview:
     return memoryview(laid.buffers()[2])[: int(np.frombuffer(laid.buffers()[1], np.int32)[len(laid)])]
 
 
-def _own(name: str, column: pa.Array) -> tuple[bytes, pa.BinaryArray, bytes]:
+def _own(name: str, column: pa.Array) -> tuple[str, pa.BinaryArray, str]:
     """What comes before, in and behind the value of each row."""
-    if column.null_count:
-        return b"", _member(name, column), b""
-    text, quote = _text(_plain(column))
-    return _label(name) + quote, text, quote
+    text, quote = _text(column)
+    if not column.null_count:
+        return _label(name) + quote, text, quote
+    named = pc.binary_join_element_wise((_label(name) + quote).encode(), text, quote.encode(), b"")
+    return "", pc.if_else(column.is_valid(), named, b""), ""
 
 
-def _member(name: str, column: pa.Array) -> pa.BinaryArray:
-    """`,"name":value` for each row, nothing where the value is null."""
-    text, quote = _text(_plain(column))
-    named = pc.binary_join_element_wise(_label(name) + quote, text, quote, b"")
-    return pc.if_else(column.is_valid(), named, b"") if column.null_count else named
+def _label(name: str) -> str:
+    return f",{json.dumps(name)}:"
 
 
-def _plain(column: pa.Array) -> pa.Array:
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-
-
-def _label(name: str) -> bytes:
-    return f",{json.dumps(name)}:".encode()
-
-
-def _text(values: pa.Array) -> tuple[pa.BinaryArray, bytes]:
+def _text(values: pa.Array) -> tuple[pa.BinaryArray, str]:
     """Each value as JSON has it, without the quotes; the quote."""
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
     kind = values.type
     if pa.types.is_timestamp(kind):
-        return _times(values), b'"'
+        return _times(values), '"'
     if pa.types.is_binary(kind):
         encoded = [None if value is None else base64.b64encode(value) for value in values.to_pylist()]
-        return pa.array(encoded, pa.binary()), b'"'
+        return pa.array(encoded, pa.binary()), '"'
     if pa.types.is_string(kind):
-        return _escaped(values.fill_null("") if values.null_count else values), b'"'
-    return values.cast(pa.string()).view(pa.binary()), b""
+        return _escaped(values.fill_null("") if values.null_count else values), '"'
+    return values.cast(pa.string()).view(pa.binary()), ""
 
 
 def _times(values: pa.TimestampArray) -> pa.BinaryArray:
     """`2026-11-22 12:00:00.000000` becomes `2026-11-22T12:00:00.000000Z`: no other part of it is a space."""
     text = values.cast(pa.timestamp("us")).cast(pa.string()).view(pa.binary())
     return pc.binary_join_element_wise(pc.replace_substring(text, pattern=" ", replacement="T"), b"Z", b"")
-
-
-def _joined(texts: Sequence[pa.BinaryArray | bytes], count: int) -> pa.BinaryArray:
-    """The texts of each row one behind the other; `count` rows."""
-    rows = [pa.array([text] * count, pa.binary()) if isinstance(text, bytes) else text for text in texts]
-    return pc.binary_join_element_wise(*rows, b"")
 
 
 def _escaped(text: pa.StringArray) -> pa.BinaryArray:
