@@ -48,7 +48,7 @@ class Part:
     raw: pa.BinaryArray | None
     eol: NDArray[np.bool_]
     observed_us: int
-    contents: tuple[bytes, ...]
+    contents: tuple[pa.Buffer, ...]
     time: pa.TimestampArray | None = None
     stream: pa.StringArray | None = None
 
@@ -226,7 +226,7 @@ class RawEncoder:
         self._body, self._stream = _compressed(settings)
         self._next: tuple[FileId, int] | None = None
         """Where the first span goes on."""
-        self._kept: dict[tuple[FileId, int], tuple[int, bytes]] = {}
+        self._kept: dict[tuple[FileId, int], tuple[int, pa.Buffer]] = {}
         self._kept_bytes = 0
 
     def write(self, parts: Sequence[Part]) -> None:
