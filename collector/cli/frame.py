@@ -97,9 +97,12 @@ def joblog() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command line and returns its exit code."""
-    gc.set_threshold(YOUNG_OBJECTS)
-    atexit.register(gc.freeze)  # else all that was imported is searched for garbage before the process ends
+    """Runs one command line, by default that of the process, and returns its exit code."""
+    if arguments is None:
+        gc.set_threshold(YOUNG_OBJECTS)
+        atexit.register(
+            gc.freeze
+        )  # else all that was imported is searched for garbage before the process ends
     try:
         code = joblog.main(arguments, prog_name="joblog", standalone_mode=False)
         if sys.stdout is not None:  # it was closed before the start: `>&-`
