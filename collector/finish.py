@@ -216,7 +216,8 @@ class Finisher:
     def _receipt(self, source: TrackedSource) -> tuple[Receipt, dict[FileId, FileCheckpoint]]:
         """The receipt, and the files whose hash is not at hand and must be read again."""
         known = self._checkpoint.sources.get(source.source) or SourceCheckpoint(source.source, source.origin)
-        self._checkpoint.note_source(replace(known, origin=source.origin))
+        if known.origin != source.origin or source.source not in self._checkpoint.sources:
+            self._checkpoint.note_source(replace(known, origin=source.origin))
         committed = {at.file: at for at in self._checkpoint.files_of(source.source)}
         hashes = {file: at.evidence.prefix_sha256 for file, at in committed.items()}
         live = [*source.files.values(), *source.past]
@@ -230,9 +231,12 @@ class Finisher:
             hashes=hashes,
             empty_files=empty,
         )
-        by_place = {(each.file.path, each.file.generation): each for each in live}
-        files = (_with_last_hole(file, by_place.get((file.path, file.generation))) for file in receipt.files)
-        receipt = replace(receipt, files=tuple(files))
+        if any(each.hole_end > each.read_offset for each in live):
+            by_place = {(each.file.path, each.file.generation): each for each in live}
+            files = (
+                _with_last_hole(file, by_place.get((file.path, file.generation))) for file in receipt.files
+            )
+            receipt = replace(receipt, files=tuple(files))
         # A file may have moved since its last commit.
         names = {each.file: encode_name(each.name) for each in live}
         void = {(loss.path, loss.generation) for loss in known.losses if loss.reason == "void"}
