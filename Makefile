@@ -47,10 +47,10 @@ KILLS := 1000
 kills: $(VENV)/.dev  ## KILLS (1000) times kill -9 in a row, on file: and on s3:
 	JOBLOG_TEST_KILLS=$(KILLS) $(BIN)/pytest -s -m soak tests/collect/test_kill.py
 
-bench: $(VENV)/.dev  ## measures everything; writes docs/benchmarks.md
+bench: $(VENV)/.dev  ## measures everything in a quarter of an hour; writes docs/benchmarks.md
 	$(BIN)/python -m bench.run
 
-bench-quick: $(VENV)/.dev  ## a few small benchmarks against bench/baseline.json, in less than a minute
+bench-quick: $(VENV)/.dev  ## that nothing became slower: ratios and instructions against bench/baseline.json
 	$(BIN)/python -m bench.run --quick
 
 lock: $(VENV)/.dev  ## renews requirements/*.txt with the newest versions

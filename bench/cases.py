@@ -184,8 +184,8 @@ CASES: dict[str, Case] = {
 
 QUICK: dict[str, Case] = {
     "formats": partial(formats, kinds=("varied",)),
-    "nothing": partial(nothing, kinds=("varied",)),
     "small": partial(small, per_sources=(100,)),
+    "line features": line_features.quick,
 }
 
 

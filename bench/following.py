@@ -67,7 +67,7 @@ def idle(bench: Bench) -> Iterator[Result]:
     with running(follow(volume, to, state)) as process:
         time.sleep(min(20, bench.seconds))  # the first look at all files
         began, used = time.monotonic(), cpu_seconds(process.pid)
-        time.sleep(bench.seconds)
+        time.sleep(bench.seconds / 2)
         cost = Cost(time.monotonic() - began, cpu_seconds(process.pid) - used, resident_bytes(process.pid))
     notes = {"percent of a core": 100 * cost.cpu_seconds / cost.wall_seconds}
     exact = export.objects(to) == before

@@ -3,14 +3,13 @@
     python -m bench.run [--quick [--accept]] [--size MIB] [--files N] [--seconds S] [--folder DIR] [CASE ...]
 
 All of it in full size writes `bench/results.json`, the tables in `docs/benchmarks.md` and its plot; less
-only prints. `--quick` fails where a ratio fell by more than a quarter; `--accept` stores its ratios as the
-new baseline.
+only prints. `--quick` fails where a ratio to the limit, or the instructions for a byte, are worse than
+`bench/baseline.json` allows; `--accept` makes what it finds the new baseline.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -19,25 +18,23 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.cases import CASES, QUICK
+from bench.cases import CASES
+from bench.guard import guard
 from bench.peers import peers
-from bench.process import ROOT, Cost, Failed
+from bench.process import Cost, Failed
 from bench.report import target_lines, write
 from bench.result import Result
 from bench.workbench import Bench, Case
 
-BASELINE = ROOT / "bench" / "baseline.json"
 EVERY: dict[str, Case] = {**CASES, "peers": peers}
 FULL_MIB, FULL_FILES = 1024, 10_000
-MOST_FALL = 0.25
-TRIES = 3
 
 
 def main() -> int:
     told = _arguments()
     folder = Path(tempfile.mkdtemp(prefix="joblog-bench-", dir=told.folder))
     try:
-        return _quick(folder, accept=told.accept) if told.quick else _all(folder, told)
+        return guard(folder, told.accept, _played, say) if told.quick else _all(folder, told)
     finally:
         shutil.rmtree(folder)
 
@@ -74,33 +71,6 @@ def _all(folder: Path, told: argparse.Namespace) -> int:
     if not told.cases and (told.size, told.files) == (FULL_MIB, FULL_FILES):
         write(results, bench)
     return _wrong(results)
-
-
-def _quick(folder: Path, *, accept: bool) -> int:
-    """Ratios by CPU seconds, without those of the start; the best of several, since machines are noisy."""
-    bench = Bench(folder, large_bytes=192 << 20, small_files=500, seconds=5, repeats=2)
-    ratios: dict[str, float] = {}
-    before = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
-    for _ in range(TRIES):
-        results = list(_played(bench, QUICK))
-        if _wrong(results):
-            return 1
-        for result in results:
-            ratios[result.case] = max(ratios.get(result.case, 0.0), result.ratio_after_start)
-        if not accept and not _fallen(ratios, before):
-            return 0
-    if accept:
-        BASELINE.write_text(
-            json.dumps({name: round(ratio, 4) for name, ratio in ratios.items()}, indent=2) + "\n"
-        )
-        return 0
-    for name in _fallen(ratios, before):
-        say(f"FELL: {name}: {ratios[name]:.3f} of the limit, it was {before[name]:.3f}")
-    return 1
-
-
-def _fallen(ratios: dict[str, float], before: dict[str, float]) -> list[str]:
-    return [name for name, ratio in ratios.items() if ratio < before.get(name, 0.0) * (1 - MOST_FALL)]
 
 
 def _played(bench: Bench, cases: dict[str, Case]) -> Iterator[Result]:

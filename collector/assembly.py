@@ -25,7 +25,7 @@ from collector.intake.scan import Scanner
 from collector.intake.track import TrackedSource
 from collector.intake.volume import Volume
 from collector.intake.watch import Watch, choose
-from collector.model import BatchSettings, Owner, Redaction
+from collector.model import BatchSettings, Origin, Owner, Redaction
 from collector.pipeline import Clock, Pipeline, Plan
 from collector.retention import Outlook, Retention
 from collector.sink.ledger import Ledger
@@ -138,6 +138,8 @@ class Assembly:
         self._wake = wake
         self._give_up = give_up
         self._emit = emit
+        self._origins: dict[str, Origin] = {}
+        """What `has_work` learned of the names, for the collector that then starts."""
 
     def has_work(self) -> bool:
         """Whether a collector that takes the shard now would write anything. Writes nothing itself.
@@ -161,6 +163,7 @@ class Assembly:
             raise VolumeError(f"volume {self._ground.volume.path}: {scanner.unreadable}")
         finishes = any(is_wanted(source) for source in looked[-1:])
         wanted = catalog.queue.ready or catalog.losses or catalog.has_deferred()
+        self._origins = {name: source.origin for name, source in catalog.sources.items()}
         retention = self._retention(catalog, checkpoint, finisher, self._reader(), _silent)
         is_due = retention is not None and retention.is_due()
         return bool(finishes or wanted or catalog.has_failures() or is_due)
@@ -248,6 +251,7 @@ class Assembly:
             follow=not task.once,
             record_after_seconds=self._record_after(),
             emit=emit,
+            origins=self._origins,
         )
         now = task.clock.steady()
         if checkpoint.files:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from collector.config_parse import DelimiterConfig, ParseConfig, TimeConfig
-from collector.config_place import Fault, KeyPath, Place, Placed, read, shown
+from collector.config_place import Fault, KeyPath, Place, Placed, shown
 from collector.config_section import Section
 from collector.config_sections import (
     BatchConfig,
@@ -123,7 +123,7 @@ def _gather(
 ) -> Placed:
     """The values of file, environment and the options `names`, the stronger over the weaker."""
     file = path or (Path(environ["JOBLOG_CONFIG"]) if environ.get("JOBLOG_CONFIG") else None)
-    placed = read(file, environ) if file else Placed()
+    placed = _read(file, environ) if file else Placed()
     _apply(placed, dict(_given(names, overrides, environ)))
     _check_keys(placed)
     return placed
@@ -139,6 +139,12 @@ def _given(
             yield name, (overrides[name], f"--{name.replace('_', '-')}")
         elif environ.get(variable):
             yield name, (environ[variable], variable)
+
+
+def _read(file: Path, environ: Mapping[str, str]) -> Placed:
+    from collector.config_yaml import read  # noqa: PLC0415 - slow to import; options need no file
+
+    return read(file, environ)
 
 
 def _apply(placed: Placed, given: Mapping[str, tuple[object, str]]) -> None:

@@ -8,10 +8,12 @@ its receipt put. Bytes that come later make it unfinished again, and give a furt
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 
 from collector.errors import ObjectMissing, VolumeError
 from collector.events import Emit, ReceiptWritten
@@ -83,6 +85,8 @@ class Finisher:
         self._pool = ThreadPoolExecutor(WRITERS, thread_name_prefix="joblog-receipt")
         self._closing: dict[TrackedSource, int] = {}
         """Finished sources, and how often each was looked at before: each is looked at and read once more."""
+        self._stirred: OrderedDict[TrackedSource, None] = OrderedDict()
+        """Those that a look or a read may have brought further: no other is asked."""
         self._awaiting: dict[TrackedSource, int] = {}
         """Those of which all is read, and not all committed: only a commit, or a look, can change that."""
         self._sequence = checkpoint.sequence
@@ -95,10 +99,9 @@ class Finisher:
     @property
     def busy(self) -> bool:
         """Whether a source is on its way to its receipt. One with a file that cannot be read is stuck."""
-        under_way = (*self._closing, *self._awaiting)
         return bool(self._writing) or any(
             not self._catalog.is_stuck(source) or (self._complete and self._catalog.is_retried(source))
-            for source in under_way
+            for source in chain(self._closing, self._awaiting)
         )
 
     def close(self) -> None:
@@ -110,6 +113,9 @@ class Finisher:
             self.retire(source)
         elif source in self._awaiting:
             self._closing[source] = self._awaiting.pop(source)
+            self._stirred[source] = None
+        elif source in self._closing:
+            self._stirred[source] = None
         elif source.finish_by is None and (reason := self.reason(source, now)):
             source.finish_by = reason
             self._closing[source] = source.looks
@@ -117,17 +123,21 @@ class Finisher:
             self._catalog.urgent[source] = None
 
     def step(self) -> None:
-        """Sends off the receipts of sources that are done, a few at a time, and notes those that stand."""
+        """Notes the receipts that stand, many at once, and sends off those of sources that are done."""
+        if self._is_noting_due():
+            self._note_written()
+        self._stirred.update(self._catalog.queue.take_stirred())
         if self._checkpoint.sequence != self._sequence:
             self._sequence = self._checkpoint.sequence
             self._closing.update(self._awaiting)
+            self._stirred.update(dict.fromkeys(self._awaiting))
             self._awaiting.clear()
-        for source, looks in list(self._closing.items()):
-            if len(self._writing) >= MOST_WAITING:
-                break
-            if source.looks > looks and self._is_drained(source):
+        while self._stirred and len(self._writing) < MOST_WAITING:
+            source, _ = self._stirred.popitem(last=False)
+            looks = self._closing.get(source)
+            if looks is not None and source.looks > looks and self._is_drained(source):
                 self._move_on(source)
-        self._note_written()
+        self._wake_to_note()  # what was put while this went on woke nobody
 
     def _move_on(self, source: TrackedSource) -> None:
         looks = self._closing.pop(source)
@@ -179,8 +189,8 @@ class Finisher:
 
     def retire(self, source: TrackedSource) -> None:
         """The source is gone from the volume and done with: keeps only what a new one must not repeat."""
-        self._closing.pop(source, None)
-        self._awaiting.pop(source, None)
+        for kept in (self._closing, self._stirred, self._awaiting):
+            kept.pop(source, None)
         if source.source in self._checkpoint.sources:
             self._checkpoint.retire(source.source)
             self._folder.append(retired=[source.source])
@@ -192,13 +202,22 @@ class Finisher:
     def _write(self, source: TrackedSource) -> None:
         receipt, unhashed = self._receipt(source)
         future = self._pool.submit(self._put, source, receipt, unhashed)
-        future.add_done_callback(lambda _: self._wake())
+        future.add_done_callback(lambda _: self._wake_to_note())
         self._writing.append(future)
+
+    def _wake_to_note(self) -> None:
+        if self._is_noting_due():
+            self._wake()
+
+    def _is_noting_due(self) -> bool:
+        writing = self._writing
+        return bool(writing) and sum(map(_is_done, writing)) >= min(NOTED_AT_ONCE, len(writing))
 
     def _receipt(self, source: TrackedSource) -> tuple[Receipt, dict[FileId, FileCheckpoint]]:
         """The receipt, and the files whose hash is not at hand and must be read again."""
         known = self._checkpoint.sources.get(source.source) or SourceCheckpoint(source.source, source.origin)
-        self._checkpoint.note_source(replace(known, origin=source.origin, retired=False))
+        if known.origin != source.origin or known.retired or source.source not in self._checkpoint.sources:
+            self._checkpoint.note_source(replace(known, origin=source.origin, retired=False))
         committed = {at.file: at for at in self._checkpoint.files_of(source.source)}
         hashes = {file: at.evidence.prefix_sha256 for file, at in committed.items()}
         live = [*source.files.values(), *source.past]
@@ -212,9 +231,12 @@ class Finisher:
             hashes=hashes,
             empty_files=empty,
         )
-        by_place = {(each.file.path, each.file.generation): each for each in live}
-        files = (_with_last_hole(file, by_place.get((file.path, file.generation))) for file in receipt.files)
-        receipt = replace(receipt, files=tuple(files))
+        if any(each.hole_end > each.read_offset for each in live):
+            by_place = {(each.file.path, each.file.generation): each for each in live}
+            files = (
+                _with_last_hole(file, by_place.get((file.path, file.generation))) for file in receipt.files
+            )
+            receipt = replace(receipt, files=tuple(files))
         # A file may have moved since its last commit.
         names = {each.file: encode_name(each.name) for each in live}
         void = {(loss.path, loss.generation) for loss in known.losses if loss.reason == "void"}
@@ -286,8 +308,6 @@ class Finisher:
 
     def _note_written(self) -> None:
         done = {future: None for future in self._writing if future.done()}
-        if len(done) < min(NOTED_AT_ONCE, max(1, len(self._writing))):
-            return
         self._writing = [future for future in self._writing if future not in done]
         noted = []
         for written in (future.result() for future in done):
@@ -330,6 +350,10 @@ class Finisher:
                 lost_bytes=sum(loss.end - loss.start for loss in receipt.losses),
             )
         )
+
+
+def _is_done(writing: Future[Written]) -> bool:
+    return writing.done()
 
 
 def _key(receipt: Receipt, revision: int) -> str:

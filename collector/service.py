@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from collector import __version__
 from collector.assembly import Assembly, Task, open_ground
@@ -32,8 +32,9 @@ from collector.sink.destination import open_store
 from collector.sink.retry import Retrying, RetryPolicy
 from collector.sink.store import Store
 from collector.status import ShardStatus
-from collector.web.metrics import Metrics
-from collector.web.server import WebServer
+
+if TYPE_CHECKING:
+    from collector.web.metrics import Metrics
 
 ONCE_POLICY = RetryPolicy(attempts=8, first_seconds=0.5, longest_seconds=10)
 ENDLESS_POLICY = RetryPolicy(attempts=None, first_seconds=0.5, longest_seconds=30)
@@ -64,12 +65,8 @@ def run(
     `abandon` tells an error and ends the process at once, whatever its threads wait for.
     """
     configure(log_format, log_level, sys.stderr)
-    metrics = Metrics()
-
-    def emit(event: Event) -> None:
-        metrics(event)
-        log_event(event)
-
+    metrics = _metrics(config)
+    emit = log_event if metrics is None else _both(metrics, log_event)
     config = _within_open_files(config)
     store = open_store(config.to)
     shards = [Shard(task, store, emit) for task in _tasks(config, once=once, complete=complete)]
@@ -80,6 +77,23 @@ def run(
             return service.run()
     finally:
         store.close()
+
+
+def _metrics(config: Config) -> Metrics | None:
+    """None where nobody could ask for them."""
+    if config.http is None:
+        return None
+    from collector.web.metrics import Metrics  # noqa: PLC0415 - slow to import; `--once` serves nothing
+
+    return Metrics()
+
+
+def _both(first: Emit, second: Emit) -> Emit:
+    def emit(event: Event) -> None:
+        first(event)
+        second(event)
+
+    return emit
 
 
 def outlook(config: Config) -> Iterator[tuple[Task, list[Outlook]]]:
@@ -216,13 +230,15 @@ def _signals(service: Service) -> Iterator[None]:
 
 
 @contextmanager
-def _web_server(config: Config, service: Service, metrics: Metrics, emit: Emit) -> Iterator[None]:
+def _web_server(config: Config, service: Service, metrics: Metrics | None, emit: Emit) -> Iterator[None]:
     """Serves while the collector runs. A default port that is taken is a log line, a configured one an
     error.
     """
-    if config.http is None:
+    if config.http is None or metrics is None:
         yield
         return
+    from collector.web.server import WebServer  # noqa: PLC0415 - see _metrics
+
     server = WebServer(config.http, service.statuses, metrics, lambda: datetime.now(UTC))
     try:
         server.start()

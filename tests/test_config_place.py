@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.config_place import Fault, Placed, read, written
+from collector.config_place import Fault, Placed, written
+from collector.config_yaml import read
 from collector.errors import ConfigError
 
 

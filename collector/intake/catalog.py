@@ -16,7 +16,7 @@ from collector.intake.register import Register
 from collector.intake.renames import other_of_the_name, sort_out
 from collector.intake.track import TrackedFile, TrackedSource
 from collector.intake.volume import Volume
-from collector.model import FileId, Loss, LossReason
+from collector.model import FileId, Loss, LossReason, Origin
 
 LONGEST_COPY = 30
 """A copy in progress may take so many times as long as a complete one waits."""
@@ -36,6 +36,7 @@ class Catalog(Register):
         record_after_seconds: float | None = None,
         emit: Emit,
         follow: bool = True,
+        origins: dict[str, Origin] | None = None,
     ) -> None:
         """`settle_seconds`: how long a likely copy waits for its original's truncation after it last grew.
 
@@ -47,6 +48,7 @@ class Catalog(Register):
             partial_after_seconds=partial_after_seconds,
             record_after_seconds=record_after_seconds,
             emit=emit,
+            origins=origins,
         )
         self._volume = volume
         self._settle_seconds = settle_seconds

@@ -41,6 +41,8 @@ class Nameless:
 
     def before(self, name: str) -> Iterator[TrackedFile]:
         """Those after which a rotation may have called another file `name`."""
+        if not self._by_stem:
+            return
         for end in range(name.rfind("/") + 2, len(name) + 1):
             for content in self._by_stem.get(name[:end], ()):
                 if _is_named_after(name, content.name) and not self._has_name(content):

@@ -19,6 +19,8 @@ _UNSAFE = re.compile(r"[\x00-\x1f%\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066
 
 def encode_name(raw: str) -> str:
     """`raw`, as `os.fsdecode` gives it, as printable and valid UTF-8; "/" is left alone."""
+    if raw.isascii() and raw.isprintable() and "%" not in raw:
+        return raw  # what nearly all names are
     text = os.fsencode(raw).decode("utf-8", "surrogateescape")  # the same text in any locale
     return _UNSAFE.sub(_percent, text)
 

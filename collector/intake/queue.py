@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collector.intake.track import TrackedFile
+from collector.intake.track import TrackedFile, TrackedSource
 
 REACH_SECONDS = 10.0
 """How long a file that was unlinked while open is still read after it last grew."""
@@ -23,6 +23,17 @@ class Queue:
         self.closed: list[TrackedFile] = []
         self.unreadable: dict[TrackedFile, None] = {}
         """Files that could not be read at the last try: each look asks again."""
+        self._stirred: dict[TrackedSource, None] = {}
+
+    def take(self, tracked: TrackedFile) -> None:
+        """It is being read now."""
+        del self.ready[tracked]
+        self._stirred[tracked.source] = None
+
+    def take_stirred(self) -> dict[TrackedSource, None]:
+        """The sources of which a file was read or dropped since the last call."""
+        stirred, self._stirred = self._stirred, {}
+        return stirred
 
     def want(self, tracked: TrackedFile) -> None:
         """Something may be there to read."""
@@ -43,6 +54,7 @@ class Queue:
     def drop(self, tracked: TrackedFile) -> None:
         """Nothing more is to be read, unless it is asked for again."""
         tracked.waits_at = -1
+        self._stirred[tracked.source] = None
         self.ready.pop(tracked, None)
         self.partial.pop(tracked, None)
         self.unreadable.pop(tracked, None)

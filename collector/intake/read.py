@@ -10,7 +10,6 @@ from __future__ import annotations
 import mmap
 import os
 import resource
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -22,9 +21,10 @@ from collector.intake.frame import LINE_FEED, end_of_lines, frame, line_feeds
 from collector.intake.framing import Frame
 from collector.intake.holes import is_sparse, next_data
 from collector.intake.names import encode_name
+from collector.intake.opening import OpenFiles
 from collector.intake.queue import REACH_SECONDS
 from collector.intake.track import HEAD_BYTES, TAIL_BYTES, TrackedFile, short_hash
-from collector.intake.volume import EXHAUSTED, VANISHED, Volume, close
+from collector.intake.volume import EXHAUSTED, VANISHED, Volume
 from collector.model import Lines, Take
 
 LEAST_SHARE_BYTES = 64 << 10
@@ -84,39 +84,31 @@ class Reader:
         while others write.
         """
         self._follow = follow
-        self._volume = volume
         self._name = name
         self._max_line_bytes = max_line_bytes
         self._framing = framing
-        self._open_files = open_files
+        self._files = OpenFiles(volume, open_files)
         self._most_lines = most_lines or arena_bytes // LEAST_LINE_BYTES
         self._emit = emit
         # Anonymous memory of its own: page-aligned, and given back to the system as a whole.
         self._memory = mmap.mmap(-1, arena_bytes)
         self.arena = np.frombuffer(self._memory, np.uint8)
         self._view = memoryview(self._memory)
-        self._open: OrderedDict[TrackedFile, None] = OrderedDict()
 
     @property
     def open_files(self) -> int:
-        return len(self._open)
+        return len(self._files)
 
     def close(self) -> None:
-        for tracked in list(self._open):
-            self.release(tracked)
+        self._files.close()
 
     def release(self, tracked: TrackedFile) -> None:
         """Closes the file's descriptor, if it has one."""
-        if tracked in self._open:
-            del self._open[tracked]
-            close(tracked.descriptor)
-            tracked.descriptor = -1
+        self._files.release(tracked)
 
     def adopt(self, tracked: TrackedFile, descriptor: int) -> None:
         """Reads the file through this descriptor, and closes it when it is done."""
-        self.release(tracked)
-        tracked.descriptor = descriptor
-        self._open[tracked] = None
+        self._files.adopt(tracked, descriptor)
 
     def fill(self, catalog: Catalog, now: float) -> list[Read]:
         """Reads from the head of the queue until the arena or the queue is used up."""
@@ -131,11 +123,12 @@ class Reader:
             least = min(tracked.unread_bytes, max(LEAST_SHARE_BYTES, tracked.least_read_bytes))
             if reads and left < least:
                 break
-            del catalog.queue.ready[tracked]
+            catalog.queue.take(tracked)
             read = self._read(catalog, tracked, position, min(share, left), now)
             if read is not None:
                 reads.append(read)
                 position += read.length
+        self._files.leave()
         return self._within_lines(catalog, reads, position)
 
     def _within_lines(self, catalog: Catalog, reads: list[Read], size: int) -> list[Read]:
@@ -181,10 +174,11 @@ class Reader:
         if tracked.gone and tracked.descriptor < 0:
             return None  # the next look says whether it has another name
         try:
-            if not self._opened(tracked):
+            status = self._files.opened(tracked)
+            if status is None:
                 catalog.urgent[tracked.source] = None
                 return None
-            read = self._fill_from(catalog, tracked, at, space, now)
+            read = self._fill_from(catalog, tracked, status, at=at, space=space, now=now)
         except OSError as error:
             self.release(tracked)
             tracked.failures += 1
@@ -213,38 +207,16 @@ class Reader:
             )
         )
 
-    def _opened(self, tracked: TrackedFile) -> bool:
-        """Opens the file unless it is; false where another file has its name now."""
-        if tracked.descriptor >= 0:
-            self._open.move_to_end(tracked)
-            return True
-        while len(self._open) >= self._open_files:
-            oldest = next((known for known in self._open if not known.gone), next(iter(self._open)))
-            self.release(oldest)
-        descriptor = self._open_file(tracked)
-        tracked.descriptor = descriptor
-        self._open[tracked] = None
-        status = os.fstat(descriptor)
-        if (status.st_dev, status.st_ino) == (tracked.device, tracked.inode):
-            return True
-        self.release(tracked)
-        return False
-
-    def _open_file(self, tracked: TrackedFile) -> int:
-        """Where no more files may be open, closes others of its own first. Raises OSError."""
-        while True:
-            try:
-                return self._volume.open_file((*tracked.source.directory.parts, *tracked.name.split("/")))
-            except OSError as error:
-                oldest = next((known for known in self._open if not known.gone), None)
-                if error.errno not in EXHAUSTED or oldest is None:
-                    raise
-            self.release(oldest)
-
     def _fill_from(
-        self, catalog: Catalog, tracked: TrackedFile, at: int, space: int, now: float
+        self,
+        catalog: Catalog,
+        tracked: TrackedFile,
+        status: os.stat_result,
+        *,
+        at: int,
+        space: int,
+        now: float,
     ) -> Read | None:
-        status = os.fstat(tracked.descriptor)
         start, length = tracked.read_offset, status.st_size
         data = (start, length)
         if is_sparse(status) and length > start:
@@ -268,7 +240,7 @@ class Reader:
         wanted = min(space, stop - start)
         into: list[bytearray | memoryview] = [tail, self._view[at : at + wanted]]
         got = os.preadv(tracked.descriptor, into, start - len(tail)) - len(tail)
-        if got < 0 or short_hash(tail) != tracked.tail_hash:
+        if got < 0 or (tail and short_hash(tail) != tracked.tail_hash):
             self._suspect(catalog, tracked)
             return None
         tracked.longest = max(tracked.longest, size)

@@ -10,7 +10,7 @@ from collector.intake.discover import SourceDir
 from collector.intake.layout import Layout
 from collector.intake.queue import Queue
 from collector.intake.track import TrackedFile, TrackedSource
-from collector.model import FileCheckpoint, FileId, Loss
+from collector.model import FileCheckpoint, FileId, Loss, Origin
 
 MOST_PAST = 16
 """Past contents of a source by which copies of them are known."""
@@ -25,9 +25,12 @@ class Register:
         partial_after_seconds: float,
         record_after_seconds: float | None = None,
         emit: Emit,
+        origins: dict[str, Origin] | None = None,
     ) -> None:
+        """`origins` are those of sources seen before, by their names; they are taken out as they are used."""
         self._name = name
         self._layout = layout
+        self._origins = {} if origins is None else origins
         self._emit = emit
         self.sources: dict[str, TrackedSource] = {}
         self.by_id: dict[FileId, TrackedFile] = {}
@@ -67,9 +70,8 @@ class Register:
         known = self.sources.get(name)
         if known is not None:
             return known
-        tracked = self.sources[name] = TrackedSource(
-            directory, name, self._layout.origin(directory.parts), now
-        )
+        origin = self._origins.pop(name, None) or self._layout.origin(directory.parts)
+        tracked = self.sources[name] = TrackedSource(directory, name, origin, now)
         self._under.setdefault(directory.parts[0] if directory.parts else "", []).append(tracked)
         self._emit(SourceFound(volume=self._name, source=name, matched=tracked.origin.matched))
         return tracked

@@ -162,6 +162,7 @@ class TrackedSource:
     """One source: its live files by raw name, and those that are gone but not done with."""
 
     __slots__ = (
+        "_stem_lengths",
         "deferred",
         "directory",
         "error",
@@ -197,6 +198,8 @@ class TrackedSource:
         """By raw name; changed by `put` and `take` only."""
         self.stems: dict[str, dict[str, TrackedFile]] = {}
         """The same files by the stem of their name, then by name."""
+        self._stem_lengths: set[int] = set()
+        """Those that a stem has or had."""
         self.gone: list[TrackedFile] = []
         """No name led to them at the last look: read through their descriptors, or perhaps named anew."""
         self.past: list[TrackedFile] = []
@@ -229,7 +232,9 @@ class TrackedSource:
     def put(self, name: str, tracked: TrackedFile) -> None:
         """`name` leads to `tracked` now."""
         self.files[name] = tracked
-        self.stems.setdefault(stem_of(name), {})[name] = tracked
+        stem = stem_of(name)
+        self.stems.setdefault(stem, {})[name] = tracked
+        self._stem_lengths.add(len(stem))
 
     def take(self, name: str) -> TrackedFile | None:
         """Removes what `name` leads to, and returns it."""
@@ -251,10 +256,11 @@ class TrackedSource:
     def namesakes(self, name: str) -> Iterator[TrackedFile]:
         """The files after which a rotation may have called another one `name`."""
         start = name.rfind("/") + 1
-        for end in range(start + 1, len(name) + 1):
-            for original, tracked in self.stems.get(name[:end], {}).items():
-                if original != name and len(original) <= len(name):
-                    yield tracked
+        for length in sorted(self._stem_lengths):
+            if start < length <= len(name):
+                for original, tracked in self.stems.get(name[:length], {}).items():
+                    if original != name and len(original) <= len(name):
+                        yield tracked
 
     def next_generation(self, path: str, floor: int) -> int:
         generation = self.generations.get(path, floor)

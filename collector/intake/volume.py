@@ -74,16 +74,23 @@ class Volume:
         """A descriptor of a regular file; the caller closes it. Raises OSError, ENXIO for other kinds."""
         directory = self.open_directory(parts[:-1])
         try:
-            descriptor = os.open(parts[-1], FILE, dir_fd=directory)
+            return self.open_within(directory, parts[-1])[0]
         finally:
             close(directory)
+
+    def open_within(self, directory: int, name: str) -> tuple[int, os.stat_result]:
+        """A descriptor of a regular file in a directory that is open, and what the file is; the caller closes
+        it. Raises OSError, ENXIO for other kinds.
+        """
+        descriptor = os.open(name, FILE, dir_fd=directory)
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
                 raise OSError(errno.ENXIO, "not a regular file")
         except OSError:
             close(descriptor)
             raise
-        return descriptor
+        return descriptor, status
 
     def unlink(self, parts: Sequence[str], device: int, inode: int) -> None:
         """Removes the name of this regular file. Raises OSError, ESTALE where it leads to another one."""

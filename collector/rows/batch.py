@@ -237,7 +237,9 @@ def _part(
     counts = np.array([take.rows for take in taken], np.int64)
     shift = np.array([take.start - take.at for take in taken], np.int64)
     raw = columns.message is None
-    contents = tuple(bytes(arena[take.at : take.at + take.end - take.start]) for take in taken) if raw else ()
+    contents = (
+        tuple(_copied(arena[take.at : take.at + take.end - take.start]) for take in taken) if raw else ()
+    )
     at = lines.decoded.at if lines.decoded is not None else lines.starts
     return Part(
         files=tuple((take.file, take.origin) for take in taken),
@@ -253,3 +255,10 @@ def _part(
         time=columns.time,
         stream=columns.stream,
     )
+
+
+def _copied(data: NDArray[np.uint8]) -> pa.Buffer:
+    """In Arrow's memory: it is used again, while the interpreter's goes back to the system each time."""
+    copy = pa.allocate_buffer(len(data))
+    np.frombuffer(copy, np.uint8)[:] = data
+    return copy

@@ -299,15 +299,21 @@ def _advanced(
 def _noted(known: SourceCheckpoint | None, touch: _Touch, record: BatchRecord) -> SourceCheckpoint:
     """A source that was retired, or finished, is so no more. Its origin is that of its file seen first."""
     known = known or SourceCheckpoint(touch.origin.source, touch.origin)
-    times = [_EPOCH + timedelta(microseconds=at) for at in touch.observed_us]
-    seen = [at for at in (known.first_observed_at, known.last_observed_at) if at is not None]
+    observed_us = touch.observed_us
+    # Only the first and the last one: a source may have thousands of files.
+    seen = (
+        [_EPOCH + timedelta(microseconds=at) for at in {min(observed_us), max(observed_us)}]
+        if observed_us
+        else []
+    )
+    seen += [at for at in (known.first_observed_at, known.last_observed_at) if at is not None]
     return replace(
         known,
         origin=touch.origin if known.retired or not known.origin.matched else known.origin,
         objects=(*known.objects, record.object_key) if touch.rows else known.objects,
         losses=(*known.losses, *touch.losses),
-        first_observed_at=min(seen + times, default=None),
-        last_observed_at=max(seen + times, default=None),
+        first_observed_at=min(seen, default=None),
+        last_observed_at=max(seen, default=None),
         retired=False,
         finished_by=None,
     )

@@ -96,10 +96,10 @@ def kill_and_start(site: FeaturedSite, start: Start, kills: int, draw: random.Ra
         collector.kill()
 
 
-def survive(tmp_path: Path, start: Start, kills: int, seed: str) -> None:
-    """Jobs of all features write while collectors of all three volumes are killed."""
+def survive(tmp_path: Path, start: Start, kills: int, seed: str, rate: int) -> None:
+    """Jobs of all features write, `rate` steps a second, while collectors of all volumes are killed."""
     site = FeaturedSite(folder(tmp_path), str(tmp_path / "export"), tmp_path / "state", OPTIONS)
-    writer = subprocess.Popen([sys.executable, str(WRITER), str(site.volume), seed, "40"])
+    writer = subprocess.Popen([sys.executable, str(WRITER), str(site.volume), seed, str(rate)])
     try:
         wait_until("the first lines", lambda: sources(site))
         kill_and_start(site, start, kills, random.Random(seed))  # noqa: S311 - when to kill is no secret
@@ -111,7 +111,7 @@ def survive(tmp_path: Path, start: Start, kills: int, seed: str) -> None:
 
 def test_no_line_is_missing_or_twice_after_many_kills(tmp_path: Path, start: Start) -> None:
     """`kill -9` again and again, then `--once`: what each file says is there once, redacted, as columns."""
-    survive(tmp_path, start, 5, "few")
+    survive(tmp_path, start, 5, "few", 40)
 
 
 @pytest.mark.soak
@@ -119,4 +119,4 @@ def test_no_line_is_missing_or_twice_after_many_kills(tmp_path: Path, start: Sta
 @pytest.mark.parametrize("seed", ["a", "b"])
 def test_no_line_is_missing_or_twice_after_very_many_kills(tmp_path: Path, start: Start, seed: str) -> None:
     """The same with `JOBLOG_TEST_KILLS` (40) kills."""
-    survive(tmp_path, start, SOAK_KILLS, seed)
+    survive(tmp_path, start, SOAK_KILLS, seed, 8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,11 +20,11 @@ class FaultyVolume(Volume):
     error = 0
     tries = 0
 
-    def open_file(self, parts: Sequence[str]) -> int:
+    def open_within(self, directory: int, name: str) -> tuple[int, os.stat_result]:
         if self.error:
             self.tries += 1
             raise OSError(self.error, os.strerror(self.error))
-        return super().open_file(parts)
+        return super().open_within(directory, name)
 
 
 class FaultyStory(Story):

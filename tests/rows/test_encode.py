@@ -188,6 +188,23 @@ def test_a_raw_object_is_its_spans_one_after_the_other(encode_pool, compression)
     assert [(span.path, span.end) for span in sealed.spans] == [("app.log", 15), ("%FFname", 16)]
 
 
+def test_the_first_span_of_a_raw_object_is_compressed_as_it_comes(encode_pool):
+    """So a batch of one large file is as large in memory as its object; what is read of other files is kept
+    as it is until the end, and counts so.
+    """
+    line = b"the same again\n" * 10_000
+    reader = Reader(Batch(settings("raw"), [], encode_pool, encode_bytes=1))
+    for _ in range(3):
+        reader.add(Read(APP, line))
+    reader.batch.catch_up()
+    assert not reader.batch.is_full(1 << 30, len(line))
+    reader.add(Read(APP, line), Read(ODD, line * 2))
+    reader.add(Read(APP, line))
+    reader.batch.catch_up()
+    assert reader.batch.is_full(1 << 30, 2 * len(line))
+    assert plain(sealed_body(reader), "zstd") == line * 7
+
+
 def test_a_raw_object_keeps_holes_apart(encode_pool):
     """Spans of one file with a hole between them are both there, without the hole."""
     reader = Reader(Batch(settings("raw", "none"), [], encode_pool))

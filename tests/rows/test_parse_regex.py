@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from collector.rows.parse.chain import compile_chain
-from collector.rows.parse.regex import Regex
+from collector.rows.parse.regex import ROWS, Regex
 from collector.rows.parse.scan import Block, Scan
 
 ACCESS = (
@@ -152,3 +152,13 @@ def test_a_slice_of_a_column_is_read_as_itself(rows, at):
     """Messages are parsed in blocks, which are slices with an offset."""
     pattern = r"(?P<a>\S+) (?P<b>.*)"
     assert extracted(pattern, pa.array(rows, pa.string()).slice(at)) == expected(pattern, rows[at:])
+
+
+def test_rows_that_are_read_one_by_one_keep_their_order():
+    """More rows than are read at a time, some of which do not match, with groups that are no columns."""
+    pattern = r"(\w)(?P<n>\d+)(?: (?P<rest>.+))?$"
+    rows = [f"x{n}" + " y" * (n % 3) if n % 7 else "none" for n in range(2 * ROWS + 5)]
+    columns, matched = Regex(pattern, ["n", "rest"]).extract(pa.array(rows))
+    wanted, good = expected(pattern, rows)
+    assert [column.to_pylist() for column in columns] == wanted
+    assert matched.tolist() == good

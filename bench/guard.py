@@ -1,0 +1,88 @@
+"""Nothing became slower: ratios to the limit, and instructions for a byte, against `bench/baseline.json`.
+
+Ratios are of CPU seconds, without those of the start of a process: of the least that the limit took to the
+least that the case took, measured in turn. On a loaded machine both are too high at first and fall with each
+try; so all is tried again where something seems to have fallen. Instructions do not know what else the
+machine does; they are compared only on the kind of machine and with the libraries of the baseline.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bench.cases import QUICK
+from bench.instructions import counted, of_machine
+from bench.process import ROOT
+from bench.result import Result
+from bench.workbench import Bench, Case, best
+
+BASELINE = ROOT / "bench" / "baseline.json"
+LEAST_RATIO = 0.75
+MOST_INSTRUCTIONS = 1.1
+TRIES = 4
+
+Play = Callable[[Bench, dict[str, Case]], Iterator[Result]]
+Say = Callable[[str], None]
+
+
+def guard(folder: Path, accept: bool, play: Play, say: Say) -> int:
+    """The exit code. With `accept`, what is found becomes the baseline, but where it is not exact."""
+    before = json.loads(BASELINE.read_text())
+    counts = _counts(before, accept, say)
+    bench = Bench(folder, large_bytes=192 << 20, small_files=2000, seconds=5, repeats=2)
+    found: dict[str, Result] = {}
+    for _ in range(TRIES):
+        for result in play(bench, QUICK):
+            if not result.exact:
+                say(f"WRONG: {result.case}: not all lines came out as they should")
+                return 1
+            known = found.get(result.case)
+            found[result.case] = replace(result, cost=best(known and known.cost, result.cost))
+        ratios = {name: result.ratio_after_start for name, result in found.items()}
+        if not accept and not _fallen(ratios, before["ratios"]):
+            break
+    if accept:
+        after = {"ratios": _rounded(ratios), "machine": of_machine(), "instructions": _rounded(counts or {})}
+        BASELINE.write_text(json.dumps(after, indent=2) + "\n")
+        return 0
+    fallen = [*_fallen(ratios, before["ratios"]), *_grown(counts or {}, before["instructions"])]
+    for line in fallen:
+        say(f"FELL: {line}")
+    return int(bool(fallen))
+
+
+def _counts(before: dict[str, Any], accept: bool, say: Say) -> dict[str, float] | None:
+    if not accept and before["machine"] != of_machine():
+        say(f"instructions not compared: the baseline is of {before['machine']}, this is {of_machine()}")
+        return None
+    say("counting instructions (valgrind)")
+    counts = counted()
+    if counts is None:
+        say("instructions not compared: there is no valgrind here (Debian: apt-get install valgrind)")
+    for name, value in (counts or {}).items():
+        say(f"{name:24} {value:6.1f} instructions a byte (baseline {before['instructions'].get(name, '-')})")
+    return counts
+
+
+def _rounded(values: dict[str, float]) -> dict[str, float]:
+    return {name: float(f"{value:.4g}") for name, value in values.items()}
+
+
+def _fallen(ratios: dict[str, float], before: dict[str, float]) -> list[str]:
+    return [
+        f"{name}: {ratio:.3f} of the limit, it was {before[name]:.3f}"
+        for name, ratio in ratios.items()
+        if ratio < before.get(name, 0.0) * LEAST_RATIO
+    ]
+
+
+def _grown(counts: dict[str, float], before: dict[str, float]) -> list[str]:
+    return [
+        f"{name}: {count:.1f} instructions a byte, it was {before[name]:.1f}"
+        for name, count in counts.items()
+        if count > before.get(name, count) * MOST_INSTRUCTIONS
+    ]

@@ -1,0 +1,82 @@
+"""Descriptors of the files that are read: at most so many at once, the longest unused one is closed first."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+
+from collector.intake.track import TrackedFile
+from collector.intake.volume import EXHAUSTED, Volume, close
+
+
+class OpenFiles:
+    """A file that is open here has its descriptor in `TrackedFile.descriptor`."""
+
+    def __init__(self, volume: Volume, most: int) -> None:
+        self._volume = volume
+        self._most = most
+        self._open: OrderedDict[TrackedFile, None] = OrderedDict()
+        self._directory: tuple[tuple[str, ...], int] | None = None
+        """Of the file opened last: the next one is often its neighbour. See `leave`."""
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def close(self) -> None:
+        self.leave()
+        for tracked in list(self._open):
+            self.release(tracked)
+
+    def leave(self) -> None:
+        """Closes the directory of the file opened last: its name may lead to another one soon."""
+        if self._directory is not None:
+            close(self._directory[1])
+            self._directory = None
+
+    def release(self, tracked: TrackedFile) -> None:
+        """Closes the file's descriptor, if it has one."""
+        if tracked in self._open:
+            del self._open[tracked]
+            close(tracked.descriptor)
+            tracked.descriptor = -1
+
+    def adopt(self, tracked: TrackedFile, descriptor: int) -> None:
+        """Reads the file through this descriptor, and closes it when it is done."""
+        self.release(tracked)
+        tracked.descriptor = descriptor
+        self._open[tracked] = None
+
+    def opened(self, tracked: TrackedFile) -> os.stat_result | None:
+        """What the file is now, opened unless it is. None where its name leads to another. Raises OSError."""
+        if tracked.descriptor >= 0:
+            self._open.move_to_end(tracked)
+            return os.fstat(tracked.descriptor)
+        while len(self._open) >= self._most:
+            oldest = next((known for known in self._open if not known.gone), next(iter(self._open)))
+            self.release(oldest)
+        descriptor, status = self._open_file(tracked)
+        if (status.st_dev, status.st_ino) != (tracked.device, tracked.inode):
+            close(descriptor)
+            return None
+        tracked.descriptor = descriptor
+        self._open[tracked] = None
+        return status
+
+    def _open_file(self, tracked: TrackedFile) -> tuple[int, os.stat_result]:
+        """Where no more files may be open, closes others of its own first."""
+        *below, name = tracked.name.split("/")
+        while True:
+            try:
+                directory = self._enter((*tracked.source.directory.parts, *below))
+                return self._volume.open_within(directory, name)
+            except OSError as error:
+                oldest = next((known for known in self._open if not known.gone), None)
+                if error.errno not in EXHAUSTED or oldest is None:
+                    raise
+            self.release(oldest)
+
+    def _enter(self, parts: tuple[str, ...]) -> int:
+        if self._directory is None or self._directory[0] != parts:
+            self.leave()
+            self._directory = parts, self._volume.open_directory(parts)
+        return self._directory[1]
