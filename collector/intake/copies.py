@@ -69,9 +69,15 @@ def may_be_copy(volume: Volume, nameless: Nameless, tracked: TrackedFile, sight:
         return True
     # Sizes are seen one after the other: a copy may look unfinished though its original was cut already.
     return any(
-        sight.size < content.read_offset and starts_alike(volume, content, sight)
+        sight.size < _least_bytes(content, sight) and starts_alike(volume, content, sight)
         for content in islice(nameless.before(sight.name), MOST_COMPARED)
     )
+
+
+def _least_bytes(content: TrackedFile, sight: FileSight) -> int:
+    """How long a copy of the content is at least."""
+    is_likely = len(content.name) < len(sight.name)
+    return content.read_offset or (content.seen_bytes if is_likely else 0)
 
 
 def cut_original(volume: Volume, tracked: TrackedFile, sight: FileSight) -> TrackedFile | None:

@@ -395,14 +395,17 @@ def test_a_copy_begun_before_the_first_look(story: Story):
     assert story.text == {("app.log", 0): numbered(0, 300), ("app.log", 1): numbered(300, 5)}
 
 
+@pytest.mark.parametrize("is_read", [True, False])
 @pytest.mark.parametrize("size", [500, 2000])
-def test_a_copy_seen_half_and_its_original_cut_in_the_same_look(story: Story, size: int):
+def test_a_copy_seen_half_and_its_original_cut_in_the_same_look(story: Story, size: int, is_read: bool):
     """Sizes are read one after the other: the copy's may be from before its end, the original's from after
-    the cut.
+    the cut. Nothing is lost, also where nothing of the original was read yet.
     """
     log, to = story.pod / "app.log", story.pod / "app.log.1"
     log.write_bytes(numbered(0, 300))
-    story.turn()
+    story.look()
+    if is_read:
+        story.read()
     copy_in_place(log, to, size)
     (half,) = (sight for sight in story.glance().files if sight.name == "app.log.1")
     copy_in_place(log, to)
