@@ -4,7 +4,7 @@
 .PHONY: help demo setup test check lowest e2e soak long kills bench bench-quick lock clean
 VENV := .venv
 BIN := $(VENV)/bin
-PYTEST := $(BIN)/pytest --numprocesses 2
+PYTEST := $(BIN)/pytest --numprocesses 2 --dist worksteal
 # Holds for all of Python 3.11 to 3.13, on x86_64 and arm64; no path and no index of the machine that wrote it is kept.
 COMPILE := $(BIN)/uv --quiet pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
