@@ -103,7 +103,7 @@ class Chaos:
         code = self.owner.stop(within=SURELY_SECONDS)
         # Where the destination does not take the rest in time, that is said; the next start collects it.
         is_early = code == -signal.SIGTERM and not self.owner.log  # Python itself was still starting
-        is_hindered = code in (1, 3) and self._during_outage
+        is_hindered = code in (1, 3) and (self._during_outage or self._began_in_an_outage())
         assert code == 0 or is_early or is_hindered, (code, self.owner.log[-3000:])
         self._ended(self.owner)
         self.counts["stops"] += 1
@@ -185,6 +185,11 @@ class Chaos:
             assert time.monotonic() < until, self.owner.log[-3000:]
             time.sleep(0.05)
         return self.owner
+
+    def _began_in_an_outage(self) -> bool:
+        """Whether it still waits for its first answer, though the destination may be back by now."""
+        owner = self.owner
+        return len(owner.named("collector_started")) < SHARDS and bool(owner.named("destination_failing"))
 
     def _elsewhere(self) -> Site:
         self._states += 1
