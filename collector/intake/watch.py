@@ -10,6 +10,7 @@ import os
 import re
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -118,7 +119,10 @@ class Watch:
 
     def close(self) -> None:
         if self._observer is not None:
-            self._observer.stop()
+            # watchdog may know a directory twice that was replaced again and again, and then fails to forget
+            # the second. Its threads were told to end before that, and hold no process up.
+            with suppress(KeyError):
+                self._observer.stop()
             self._observer.join()
 
     def _on_event(self, event: FileSystemEvent) -> None:
