@@ -211,7 +211,7 @@ class Finisher:
 
     def _is_noting_due(self) -> bool:
         writing = self._writing
-        return bool(writing) and sum(map(_is_done, writing)) >= min(NOTED_AT_ONCE, len(writing))
+        return bool(writing) and sum(each.done() for each in writing) >= min(NOTED_AT_ONCE, len(writing))
 
     def _receipt(self, source: TrackedSource) -> tuple[Receipt, dict[FileId, FileCheckpoint]]:
         """The receipt, and the files whose hash is not at hand and must be read again."""
@@ -350,10 +350,6 @@ class Finisher:
                 lost_bytes=sum(loss.end - loss.start for loss in receipt.losses),
             )
         )
-
-
-def _is_done(writing: Future[Written]) -> bool:
-    return writing.done()
 
 
 def _key(receipt: Receipt, revision: int) -> str:

@@ -13,7 +13,7 @@ from itertools import islice
 
 from collector.intake.content import is_there, same_prefix, same_so_far, starts_alike, still_holds
 from collector.intake.discover import FileSight
-from collector.intake.track import TrackedFile, TrackedSource, stem_of
+from collector.intake.track import TrackedFile, TrackedSource, may_follow, stem_of
 from collector.intake.volume import Volume
 
 RECENT_LOOKS = 2
@@ -108,9 +108,6 @@ def _is_copied(volume: Volume, original: TrackedFile, sight: FileSight) -> bool:
 
 
 def _is_named_after(name: str, original: str) -> bool:
-    """Whether a rotation of `original` may be called `name`: app.log.1, app.log-20261122, app-1.log. Names
-    never get shorter by that.
-    """
+    """Whether a rotation of `original` may be called `name`: app.log.1, app.log-20261122, app-1.log."""
     stem = stem_of(original)
-    is_longer = len(name) >= len(original) and name != original
-    return is_longer and name.startswith(stem) and "/" not in name[len(stem) :]
+    return may_follow(name, original) and name.startswith(stem) and "/" not in name[len(stem) :]

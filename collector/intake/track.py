@@ -33,6 +33,11 @@ def stem_of(name: str) -> str:
     return stem if dot and not stem.endswith("/") and stem and "/" not in suffix else name
 
 
+def may_follow(name: str, original: str) -> bool:
+    """Whether a rotation that keeps the stem may make `name` of `original`: names never get shorter by it."""
+    return name != original and len(name) >= len(original)
+
+
 class TrackedFile:
     """One content of one path. Compared by identity."""
 
@@ -259,7 +264,7 @@ class TrackedSource:
         for length in sorted(self._stem_lengths):
             if start < length <= len(name):
                 for original, tracked in self.stems.get(name[:length], {}).items():
-                    if original != name and len(original) <= len(name):
+                    if may_follow(name, original):
                         yield tracked
 
     def next_generation(self, path: str, floor: int) -> int:

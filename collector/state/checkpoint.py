@@ -210,13 +210,14 @@ class Checkpoint:
                 self._take_back(claimed, loss)
             known = self.sources.get(loss.source) or SourceCheckpoint(loss.source, Origin(loss.source))
             self.sources[loss.source] = replace(known, losses=(*known.losses, loss), finished_by=None)
-        if record.voids is not None and not record.partial:
-            self._forget_object(record.voids)
+        if record.voids is None:
+            return
+        if not record.partial:
+            self._forget_object(record.voids, list(self.sources))
+            if self.unfinished is not None and self.unfinished.sequence == record.voids:
+                self.unfinished = None
         elif claimed is not None and claimed.sequence == record.voids:
-            for source in self._emptied(claimed):
-                known = self.sources[source]
-                left = tuple(key for key in known.objects if key != claimed.object_key)
-                self.sources[source] = replace(known, objects=left)
+            self._forget_object(record.voids, self._emptied(claimed))
 
     def _emptied(self, claimed: BatchRecord) -> set[str]:
         """The sources of which the object will hold nothing: all their spans are void."""
@@ -250,17 +251,16 @@ class Checkpoint:
         )
         self._put_file(left)
 
-    def _forget_object(self, sequence: int) -> None:
-        """The object of `sequence` will not come. Its key is known by its number: the record itself may
-        have been applied, and its object seen, before the shard's next owner gave it up.
+    def _forget_object(self, sequence: int, sources: Iterable[str]) -> None:
+        """The object of `sequence` will hold nothing of these sources. Its key is known by its number: the
+        record itself may have been applied, and its object seen, before the shard's next owner gave it up.
         """
         name = f"/{self.volume}-{self.shard:0{SHARD_DIGITS}d}-{sequence:0{SEQUENCE_DIGITS}d}."
-        for source in list(self.sources.values()):
-            left = tuple(key for key in source.objects if name not in key)
-            if len(left) != len(source.objects):
-                self.sources[source.source] = replace(source, objects=left)
-        if self.unfinished is not None and self.unfinished.sequence == sequence:
-            self.unfinished = None
+        for source in sources:
+            known = self.sources[source]
+            left = tuple(key for key in known.objects if name not in key)
+            if len(left) != len(known.objects):
+                self.sources[source] = replace(known, objects=left)
 
     def _put_file(self, at: FileCheckpoint) -> None:
         if at.file not in self.files:
