@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,55 @@ def test_the_page_names_every_default():
     """`docs/layouts.md` names each pattern that is left out by default."""
     page = (Path(__file__).parents[2] / "docs/layouts.md").read_text()
     assert [pattern for pattern in DEFAULT_EXCLUDES if f"`{pattern}`" not in page] == []
+
+
+@cache
+def _reference(pattern: str, name: str) -> bool:
+    """Whether one name matches, decided the slow and certain way: every `*` tries every length."""
+    if not pattern:
+        return not name
+    if pattern[0] == "*":
+        return any(_reference(pattern[1:], name[at:]) for at in range(len(name) + 1))
+    return bool(name) and pattern[0] in (name[0], "?") and _reference(pattern[1:], name[1:])
+
+
+@given(st.text("ab*?", min_size=1, max_size=12), st.text("ab", min_size=1, max_size=14))
+def test_a_pattern_with_many_stars_matches_what_it_says(pattern, name):
+    """Any mix of `*`, `?` and characters matches exactly the names that some reading of its stars allows."""
+    anchored = f"/{pattern}"
+    if pattern.strip("*") or len(pattern) == 1:  # a name of two stars means directories
+        assert Selection(["x", anchored], []).matches(name) == _reference(pattern, name)
+
+
+@given(
+    st.lists(st.sampled_from(["**", "a", "b", "*a", "[!a]*"]), min_size=1, max_size=7),
+    st.lists(st.sampled_from(["a", "b", "ba", "c"]), min_size=1, max_size=9),
+)
+def test_a_pattern_with_many_directories_matches_what_it_says(pattern, path):
+    """`**` between names stands for any number of directories, also several times."""
+
+    def allowed(parts, names):
+        if not parts:
+            return True  # a pattern that names a directory takes all below it
+        if parts[0] == "**":
+            return (
+                any(allowed(parts[1:], names[at:]) for at in range(len(names))) if parts[1:] else bool(names)
+            )
+        fits = names and (names[0][0] != "a" if parts[0] == "[!a]*" else _reference(parts[0], names[0]))
+        return bool(fits) and allowed(parts[1:], names[1:])
+
+    assert Selection(["x", "/" + "/".join(pattern)], []).matches("/".join(path)) == allowed(pattern, path)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("*a" * 40 + "b", "a" * 255),
+        ("**/a*/" * 12 + "b", "a/" * 2000 + "a"),
+        ("*[!b]" * 30 + "?b", "a" * 250),
+        ("a**" * 50 + "b", "a" * 255),
+    ],
+)
+def test_no_pattern_holds_the_collector_up(pattern, path):
+    """Many wildcards in one pattern, and a name made for them: decided at once (it would take years else)."""
+    assert not Selection([pattern, "x"], []).matches(path)
