@@ -5,7 +5,7 @@ Decides with `identify`; reads evidence only where that asks for it.
 
 from __future__ import annotations
 
-from collector.events import BytesLost, Emit, FileRenamed, FileReplaced
+from collector.events import Emit, FileRenamed, FileReplaced
 from collector.intake.content import is_there, same_content, up_to_holes
 from collector.intake.copies import Nameless, content_of, cut_original, may_be_copy
 from collector.intake.discover import FileSight, Look
@@ -13,10 +13,10 @@ from collector.intake.identify import Verdict, identify
 from collector.intake.layout import Layout
 from collector.intake.names import encode_name
 from collector.intake.register import Register
-from collector.intake.renames import other_of_the_name, sort_out
+from collector.intake.renames import other_of_the_inode, sort_out
 from collector.intake.track import TrackedFile, TrackedSource
 from collector.intake.volume import Volume
-from collector.model import FileId, Loss, LossReason, Origin
+from collector.model import FileId, LossReason, Origin
 
 LONGEST_COPY = 30
 """A copy in progress may take so many times as long as a complete one waits."""
@@ -68,7 +68,7 @@ class Catalog(Register):
         for sight in up_to_holes(self._volume, source, look.files):
             tracked = source.files.get(sight.name)
             if tracked and (tracked.device, tracked.inode) == (sight.device, sight.inode):
-                placed.add(self._seen(tracked, sight, now))
+                placed.add(self._seen(tracked, sight, placed, now))
             else:
                 strangers.append(sight)
         if strangers:
@@ -107,7 +107,9 @@ class Catalog(Register):
             self._lose(tracked, "deleted")
             tracked.size = tracked.read_offset
 
-    def _seen(self, tracked: TrackedFile, sight: FileSight, now: float) -> TrackedFile:
+    def _seen(
+        self, tracked: TrackedFile, sight: FileSight, placed: set[TrackedFile], now: float
+    ) -> TrackedFile:
         """The same name and inode: grown, truncated or rewritten. Returns the file that it is now."""
         verdict = self._verdict(tracked, sight)
         if verdict is Verdict.GROWN and tracked.is_unsure:
@@ -115,10 +117,13 @@ class Catalog(Register):
         if verdict is Verdict.GROWN and tracked.read_offset:
             verdict = self._confirmed(tracked, sight)
         if verdict in (Verdict.TRUNCATED, Verdict.REPLACED):
-            other = other_of_the_name(tracked, sight, self._verdict)
+            other = other_of_the_inode(tracked, sight, placed, self._verdict)
             if other is None:
                 return self._replace(tracked, sight, verdict.value, now)
-            tracked.source.swap(tracked, other)
+            tracked.source.displace(tracked, other, sight.name, linked=other in placed)
+            if other in placed:
+                return other
+            self._tell_renamed(other, sight.name)
             tracked, verdict = other, Verdict.GROWN
         if verdict is not None or sight.size > tracked.read_offset:  # what cannot be read, the reader tells
             self._grow(tracked, sight, now)
@@ -185,16 +190,16 @@ class Catalog(Register):
             displaced = source.take(sight.name)
             if displaced is not None:
                 self._gone(displaced)
-            self._emit(
-                FileRenamed(
-                    volume=self._name,
-                    source=source.source,
-                    path=known.file.path,
-                    to_name=encode_name(sight.name),
-                )
-            )
+            self._tell_renamed(known, sight.name)
             source.put(sight.name, known)
             self._grow(known, sight, now)
+
+    def _tell_renamed(self, known: TrackedFile, name: str) -> None:
+        if known.name != name:
+            file = known.file
+            self._emit(
+                FileRenamed(volume=self._name, source=file.source, path=file.path, to_name=encode_name(name))
+            )
 
     def _unname(self, tracked: TrackedFile) -> None:
         """Takes it from wherever it is kept: a name leads to it again."""
@@ -339,31 +344,6 @@ class Catalog(Register):
         self.queue.drop(tracked)
         self._lose(tracked, reason)
         tracked.source.past.append(tracked)
-
-    def give_up(self, tracked: TrackedFile) -> None:
-        """Counts what is left of a file that cannot be read as lost."""
-        self.queue.drop(tracked)
-        self._lose(tracked, "unreadable")
-        tracked.size = tracked.read_offset
-
-    def _lose(self, tracked: TrackedFile, reason: LossReason) -> None:
-        start, end = tracked.read_offset, tracked.seen_bytes
-        if end <= start:
-            return
-        file = tracked.file
-        self.losses.append(Loss(file.source, file.path, file.generation, start, end, reason))
-        self._emit(
-            BytesLost(
-                volume=self._name,
-                source=file.source,
-                path=file.path,
-                generation=file.generation,
-                start=start,
-                end=end,
-                reason=reason,
-            )
-        )
-        tracked.longest, tracked.size = start, min(tracked.size, start)
 
     def _settle(self, source: TrackedSource) -> None:
         """Ends what waited: gone files that grow no more, truncated contents whose copy did not turn up."""

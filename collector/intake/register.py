@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from collector.events import Emit, SourceFound
+from collector.events import BytesLost, Emit, SourceFound
 from collector.intake.discover import SourceDir
 from collector.intake.layout import Layout
 from collector.intake.queue import Queue
 from collector.intake.track import TrackedFile, TrackedSource
-from collector.model import FileCheckpoint, FileId, Loss, Origin
+from collector.model import FileCheckpoint, FileId, Loss, LossReason, Origin
 
 MOST_PAST = 16
 """Past contents of a source by which copies of them are known."""
@@ -177,6 +177,31 @@ class Register:
         tracked = self.by_id.get(FileId(source, path, generation))
         if tracked is not None:
             tracked.committed_offset = max(tracked.committed_offset, offset)
+
+    def give_up(self, tracked: TrackedFile) -> None:
+        """Counts what is left of a file that cannot be read as lost."""
+        self.queue.drop(tracked)
+        self._lose(tracked, "unreadable")
+        tracked.size = tracked.read_offset
+
+    def _lose(self, tracked: TrackedFile, reason: LossReason) -> None:
+        start, end = tracked.read_offset, tracked.seen_bytes
+        if end <= start:
+            return
+        file = tracked.file
+        self.losses.append(Loss(file.source, file.path, file.generation, start, end, reason))
+        self._emit(
+            BytesLost(
+                volume=self._name,
+                source=file.source,
+                path=file.path,
+                generation=file.generation,
+                start=start,
+                end=end,
+                reason=reason,
+            )
+        )
+        tracked.longest, tracked.size = start, min(tracked.size, start)
 
     def __iter__(self) -> Iterator[TrackedSource]:
         return iter(list(self.sources.values()))

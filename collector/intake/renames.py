@@ -55,14 +55,17 @@ def sort_out(
     return renamed, others
 
 
-def other_of_the_name(tracked: TrackedFile, sight: FileSight, judge: Judge) -> TrackedFile | None:
-    """Of several contents that a checkpoint knows under one name and inode, the one that stands there, where
-    it is not `tracked`: a checkpoint does not tell which of them was the last.
+def other_of_the_inode(
+    tracked: TrackedFile, sight: FileSight, placed: set[TrackedFile], judge: Judge
+) -> TrackedFile | None:
+    """Of several contents that a checkpoint knows by one inode, the one that stands there, where it is not
+    `tracked`: a checkpoint tells neither which of them was the last nor which name it has by now.
     """
-    for other in tracked.source.past:
-        is_like = (other.name, other.device, other.inode) == (sight.name, sight.device, sight.inode)
+    for other in (*tracked.source.past, *tracked.source.files.values()):
+        if other is tracked or (other.device, other.inode) != (sight.device, sight.inode):
+            continue
         is_restored = other.mtime_ns is None and other.read_offset > 0
-        if is_like and is_restored and judge(other, sight) in KNOWN_AGAIN:
+        if other in placed or (is_restored and judge(other, sight) in KNOWN_AGAIN):
             return other
     return None
 

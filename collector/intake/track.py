@@ -251,12 +251,19 @@ class TrackedSource:
             del self.stems[stem][name]
         return self.files.pop(name, None)
 
-    def swap(self, tracked: TrackedFile, past: TrackedFile) -> None:
-        """The name of `tracked` leads to `past`."""
-        self.take(tracked.name)
+    def displace(self, tracked: TrackedFile, other: TrackedFile, name: str, *, linked: bool) -> None:
+        """`name`, which led to `tracked`, leads to `other` now; as one more link to it, or away from where
+        it was.
+        """
+        self.take(name)
         self.past.append(tracked)
-        self.past.remove(past)
-        self.put(past.name, past)
+        if linked:
+            return
+        if other in self.past:
+            self.past.remove(other)
+        else:
+            self.take(other.name)
+        self.put(name, other)
 
     def namesakes(self, name: str) -> Iterator[TrackedFile]:
         """The files after which a rotation may have called another one `name`."""

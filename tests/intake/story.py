@@ -179,10 +179,11 @@ class Story:
         self._pending, self._pending_losses = [], []
         self._begin()
 
-    def remember(self, **evidence: int) -> None:
-        """Changes the evidence of every checkpoint, as a remount does."""
+    def remember(self, only: tuple[str, int] | None = None, **evidence: int) -> None:
+        """Changes the evidence of every checkpoint, as a remount does; or of `only` one."""
         for file, at in self.checkpoints.items():
-            self.checkpoints[file] = replace(at, evidence=replace(at.evidence, **evidence))
+            if only in (None, (file.path, file.generation)):
+                self.checkpoints[file] = replace(at, evidence=replace(at.evidence, **evidence))
 
     # --- what came of it
 

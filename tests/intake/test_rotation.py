@@ -1254,3 +1254,32 @@ def test_a_source_that_was_left_for_good(story: Story):
     log.write_bytes(numbered(50, 5))
     story.turns(3)
     assert story.text == {("app.log", 0): numbered(0, 5), ("app.log", 1): numbered(50, 5)}
+
+
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_the_inode_of_a_longer_one_that_is_gone(story: Story, is_linked: bool):
+    """A checkpoint may know two contents by one inode, since one came after the other. After a restart the
+    file is the one whose content it holds, whatever name the other had, and however many names lead to it.
+    """
+    log, first, second = story.pod / "app.log", story.pod / "app.log.1", story.pod / "app.log.2"
+    second.write_bytes(numbered(0, 100))
+    story.turn()
+    second.unlink()
+    story.turns(3)
+    first.write_bytes(numbered(100, 2))
+    log.write_bytes(numbered(100, 5))  # begins alike
+    story.turns(20)
+    if is_linked:
+        second.hardlink_to(first)
+    else:
+        first.rename(second)
+        copy_in_place(log, first)
+        truncate(log, numbered(105, 1))
+    story.turns(20)
+    status = second.stat()
+    for path in ("app.log.1", "app.log.2"):
+        story.remember((path, 0), device=status.st_dev, inode=status.st_ino)
+    story.restart()
+    story.turns(20)
+    assert story.lines == once(numbered(0, 102), numbered(100, 5), b"" if is_linked else numbered(105, 1))
+    assert story.lost == []
