@@ -13,7 +13,7 @@ from collector.intake.identify import Verdict, identify
 from collector.intake.layout import Layout
 from collector.intake.names import encode_name
 from collector.intake.register import Register
-from collector.intake.renames import other_of_the_inode, sort_out
+from collector.intake.renames import other_of_the_inode, other_of_the_name, sort_out
 from collector.intake.track import TrackedFile, TrackedSource
 from collector.intake.volume import Volume
 from collector.model import FileId, LossReason, Origin
@@ -167,11 +167,7 @@ class Catalog(Register):
             if (sight.device, sight.inode) in links:
                 continue  # a second hard link to a file that is new itself
             links.add((sight.device, sight.inode))
-            known = source.files.get(sight.name)
-            if known is None:
-                self._new(source, sight, now, why="created again")
-            else:
-                self._moved_inode(known, sight, now)
+            self._stands_there(source, sight, now)
             placed.add(source.files[sight.name])
 
     def _verdict(self, known: TrackedFile, sight: FileSight) -> Verdict | None:
@@ -212,16 +208,24 @@ class Catalog(Register):
             source.past.remove(tracked)
         tracked.gone = False
 
-    def _moved_inode(self, known: TrackedFile, sight: FileSight, now: float) -> None:
-        """The same name on another inode: a remount, a rewrite that kept the content, or another file."""
-        verdict = self._verdict(known, sight)
-        if verdict in (Verdict.SAME, Verdict.GROWN):
+    def _stands_there(self, source: TrackedSource, sight: FileSight, now: float) -> None:
+        """A name on another inode than before: a remount, a rewrite with more, or another file."""
+        known = source.files.get(sight.name)
+        verdict = self._verdict(known, sight) if known else Verdict.REPLACED
+        if known and verdict in (Verdict.SAME, Verdict.GROWN):
             self.queue.close(known)
             self._grow(known, sight, now)
         elif verdict is not None:
-            known.source.take(known.name)
-            self._gone(known)
-            self._new(known.source, sight, now, why="replaced")
+            other = other_of_the_name(source, sight, self._verdict)
+            if known:
+                source.take(known.name)
+                self._gone(known)
+            if other:
+                self._unname(other)
+                source.put(sight.name, other)
+                self._grow(other, sight, now)
+            else:
+                self._new(source, sight, now, why="replaced" if known else "created again")
 
     def _admit_all(self, source: TrackedSource, now: float) -> None:
         nameless = Nameless(self._volume, source)

@@ -70,6 +70,19 @@ def other_of_the_inode(
     return None
 
 
+def other_of_the_name(source: TrackedSource, sight: FileSight, judge: Judge) -> TrackedFile | None:
+    """Of several contents that a checkpoint knows by one name, the one that stands there on another inode,
+    where it is not the one taken for the last: only a file's generations tell what came after what.
+    """
+    likely = source.files.get(sight.name)
+    for other in source.past:
+        is_restored = other.mtime_ns is None and other.read_offset > 0
+        is_older = likely is not None and likely.file.path == other.file.path
+        if is_restored and not is_older and other.name == sight.name and judge(other, sight) in KNOWN_AGAIN:
+            return other
+    return None
+
+
 def _index(source: TrackedSource) -> tuple[ByInode, ByNumber]:
     """Several may have had one inode, one after the other: the likeliest is first."""
     nameless = [past for past in source.past if past.read_offset and not past.gone]

@@ -1283,3 +1283,22 @@ def test_the_inode_of_a_longer_one_that_is_gone(story: Story, is_linked: bool):
     story.turns(20)
     assert story.lines == once(numbered(0, 102), numbered(100, 5), b"" if is_linked else numbered(105, 1))
     assert story.lost == []
+
+
+def test_a_name_that_two_contents_had_last(story: Story):
+    """A checkpoint may know two contents by one name, where one of them was renamed and nothing read of it
+    since. After a restart each is known again: by its inode, or rewritten under the name by its content.
+    """
+    first, second = story.pod / "app.log.1", story.pod / "app.log.2"
+    second.write_bytes(numbered(0, 10))
+    first.write_bytes(numbered(10, 10))
+    story.turns(3)
+    second.rename(story.pod / "moved.log")
+    first.rename(second)
+    append(second, numbered(20, 10))
+    story.turns(3)
+    replace_by(second, numbered(10, 30))
+    story.restart()
+    story.turns(20)
+    assert story.lines == once(numbered(0, 40))
+    assert story.lost == []
