@@ -59,7 +59,7 @@ class KillingStore:
 
     def release(self) -> None:
         with self._turnstile:
-            self.held = False
+            self.held = self.blocked = False  # who waited goes on, though it may not run yet
             self._turnstile.notify_all()
 
     def die(self) -> None:
