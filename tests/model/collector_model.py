@@ -20,6 +20,8 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 
 from delivered import check, read
@@ -46,6 +48,22 @@ whens = st.sampled_from(["before", "after"])
 points = st.builds(KillPoint, st.sampled_from(["record", "object", "receipt"]), st.integers(1, 3), whens)
 
 actions: Counter[str] = Counter()
+
+
+def if_so(can: Callable[[CollectorModel], object]):
+    """Does nothing where it cannot be done. A precondition would have to hold again when the same steps are
+    drawn again, and whether a collector lives depends on its threads too.
+    """
+
+    def only_then(step: Callable[..., None]) -> Callable[..., None]:
+        @wraps(step)
+        def done(self: CollectorModel, **drawn: object) -> None:
+            if can(self):
+                step(self, **drawn)
+
+        return done
+
+    return only_then
 
 
 class CollectorModel(RuleBasedStateMachine):
@@ -176,69 +194,69 @@ class CollectorModel(RuleBasedStateMachine):
 
     # --- the collector
 
-    @precondition(lambda self: not self.collector)
     @rule(state=picks, point=st.none() | points)
+    @if_so(lambda self: not self.collector)
     def starts(self, state: int, point: KillPoint | None) -> None:
         """With the state folder of any earlier collector, or a new one."""
         self.start(self.state(state), point)
 
-    @precondition(lambda self: not self.collector)
     @rule(state=picks, complete=st.booleans(), point=st.none() | points)
+    @if_so(lambda self: not self.collector)
     def runs_once(self, state: int, complete: bool, point: KillPoint | None) -> None:
         self.count("once")
         self.run_once(self.state(state), complete=complete, point=point)
 
-    @precondition(lambda self: self.collector)
     @rule(seconds=st.sampled_from([0.1, 1.0, 3.0, 12.0, 40.0, 700.0]), times=st.integers(1, 3))
+    @if_so(lambda self: self.collector)
     def turns(self, seconds: float, times: int) -> None:
         for _ in range(times):
             if self.collector:
                 self.count("turn")
                 self.alive(lambda: self.collector.turn(seconds))
 
-    @precondition(lambda self: self.collector)
     @rule()
+    @if_so(lambda self: self.collector)
     def seals(self) -> None:
         self.count("seal")
         self.alive(self.collector.seal)
 
-    @precondition(lambda self: self.collector and not self.collector.store.held)
     @rule()
+    @if_so(lambda self: self.collector and not self.collector.store.held)
     def destination_hangs(self) -> None:
         self.count("destination hangs")
         self.collector.store.hold()
 
-    @precondition(lambda self: self.collector and self.collector.store.held)
     @rule()
+    @if_so(lambda self: self.collector and self.collector.store.held)
     def destination_goes_on(self) -> None:
         self.count("destination goes on")
         self.collector.store.release()
 
-    @precondition(lambda self: self.collector)
     @rule(when=whens)
+    @if_so(lambda self: self.collector)
     def destination_fails(self, when) -> None:
         self.count(f"unknown outcome ({when})")
         self.collector.store.fail(when)
 
-    @precondition(lambda self: self.collector)
     @rule(point=points)
+    @if_so(lambda self: self.collector)
     def will_be_killed(self, point: KillPoint) -> None:
         self.collector.store.kill_at(point)
 
-    @precondition(lambda self: self.collector)
     @rule()
+    @if_so(lambda self: self.collector)
     def is_killed(self) -> None:
         self.count("kill")
         self.killed()
 
-    @precondition(lambda self: self.collector)
     @rule()
+    @if_so(lambda self: self.collector)
     def is_stopped(self) -> None:
         self.count("stop")
         self.alive(self.stops)
 
-    @precondition(lambda self: self.collector and not self.older)
     @rule(point=st.none() | points)
+    @if_so(lambda self: self.collector and not self.older)
     def is_taken_over(self, point: KillPoint | None) -> None:
         self.count("take-over")
         self.older, self.collector = self.collector, None
@@ -246,8 +264,8 @@ class CollectorModel(RuleBasedStateMachine):
         self.start(self.new_state(), point)
         self.older_created = len(self.older.store.created) if self.collector else None
 
-    @precondition(lambda self: self.older)
     @rule()
+    @if_so(lambda self: self.older)
     def older_goes_on(self) -> None:
         self.older_ends()
 
