@@ -33,6 +33,8 @@ def sort_out(
     renamed: list[tuple[TrackedFile, FileSight]] = []
     others: list[FileSight] = []
     by_inode, by_number = _index(source)
+    strangers = list(strangers)
+    inodes = {sight.inode for sight in strangers}
     for sight in strangers:
         known = by_inode.get((sight.device, sight.inode), ())
         if any(each in placed for each in known):
@@ -40,8 +42,16 @@ def sort_out(
         known = known or by_number.get(sight.inode, ())
         verdict = None
         for each in known:
-            if each in placed or source.files.get(sight.name) is each:
+            likely = source.files.get(sight.name)
+            if each in placed or likely is each:
                 continue
+            if (
+                not each.read_offset
+                and likely
+                and likely.inode not in inodes
+                and _goes_on(likely, sight, judge)
+            ):
+                continue  # of the one nothing but the inode is known, of the other what it holds
             verdict = judge(each, sight)
             if verdict is None or verdict in KNOWN_AGAIN:
                 break
@@ -53,6 +63,10 @@ def sort_out(
         placed.add(each)
         each.missing = 0  # where it cannot be told, it is no proof that it is gone
     return renamed, others
+
+
+def _goes_on(known: TrackedFile, sight: FileSight, judge: Judge) -> bool:
+    return known.read_offset > 0 and judge(known, sight) in KNOWN_AGAIN
 
 
 def other_of_the_inode(

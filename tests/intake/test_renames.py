@@ -51,3 +51,19 @@ def test_each_that_had_the_inode_is_asked(source: TrackedSource, first: bool) ->
         return Verdict.RENAMED if tracked is moved else Verdict.REPLACED
 
     assert sort_out(source, [seen], set(), judge) == ([(moved, seen)], [])
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_what_a_file_holds_says_more_than_an_inode(source: TrackedSource, is_there: bool) -> None:
+    """A name leads to the inode of a file of which nothing was read, and holds what was read under the name:
+    rewritten, it got an inode that was free. But not where what had the name stands under another one.
+    """
+    empty, read = known(source, "app.log"), known(source, "app.log.1")
+    read.inode, read.read_offset = INODE + 1, 16
+    seen, elsewhere = sight("app.log.1"), FileSight("app.log.2", 0, INODE + 1, 20, 0)
+
+    def judge(tracked: TrackedFile, sight: FileSight) -> Verdict:
+        return Verdict.GROWN if (tracked is read and sight is seen) else Verdict.RENAMED
+
+    found = sort_out(source, [seen, elsewhere][: 1 + is_there], set(), judge)
+    assert found == (([(empty, seen), (read, elsewhere)], []) if is_there else ([], [seen]))
