@@ -6,7 +6,7 @@ Decides with `identify`; reads evidence only where that asks for it.
 from __future__ import annotations
 
 from collector.events import Emit, FileRenamed, FileReplaced
-from collector.intake.content import is_there, same_content, up_to_holes
+from collector.intake.content import is_there, same_content, starts_with_unread, up_to_holes
 from collector.intake.copies import Nameless, content_of, cut_original, may_be_copy
 from collector.intake.discover import FileSight, Look
 from collector.intake.identify import Verdict, identify
@@ -211,7 +211,7 @@ class Catalog(Register):
     def _stands_there(self, source: TrackedSource, sight: FileSight, now: float) -> None:
         """A name on another inode than before: a remount, a rewrite with more, or another file."""
         known = source.files.get(sight.name)
-        verdict = self._verdict(known, sight) if known else Verdict.REPLACED
+        verdict = self._in_its_place(known, sight) if known else Verdict.REPLACED
         if known and verdict in (Verdict.SAME, Verdict.GROWN):
             self.queue.close(known)
             self._grow(known, sight, now)
@@ -226,6 +226,14 @@ class Catalog(Register):
                 self._grow(other, sight, now)
             else:
                 self._new(source, sight, now, why="replaced" if known else "created again")
+
+    def _in_its_place(self, known: TrackedFile, sight: FileSight) -> Verdict | None:
+        verdict = self._verdict(known, sight)
+        try:  # what its descriptor would give is not to be collected from both
+            is_kept = verdict is Verdict.REPLACED and starts_with_unread(self._volume, known, sight)
+        except OSError:
+            return None
+        return Verdict.GROWN if is_kept else verdict
 
     def _admit_all(self, source: TrackedSource, now: float) -> None:
         nameless = Nameless(self._volume, source)

@@ -74,8 +74,8 @@ def same_content(volume: Volume, tracked: TrackedFile, sight: FileSight | Tracke
         return False
     descriptor = _open_seen(volume, tracked.source, sight)
     try:
-        head = os.pread(descriptor, tracked.head_bytes, 0)
-        tail = os.pread(descriptor, tracked.tail_bytes, tracked.read_offset - tracked.tail_bytes)
+        head = _read(descriptor, tracked.head_bytes, 0)
+        tail = _read(descriptor, tracked.tail_bytes, tracked.read_offset - tracked.tail_bytes)
     finally:
         close(descriptor)
     return short_hash(head) == tracked.head_hash and short_hash(tail) == tracked.tail_hash
@@ -113,11 +113,27 @@ def same_so_far(volume: Volume, original: TrackedFile, sight: FileSight) -> bool
         try:
             length = min(HEAD_BYTES, sight.size)
             places = (0, sight.size - length)
-            return all(os.pread(copy, length, at) == os.pread(first, length, at) for at in places)
+            return all(_read(copy, length, at) == _read(first, length, at) for at in places)
         finally:
             close(first)
     finally:
         close(copy)
+
+
+def starts_with_unread(volume: Volume, tracked: TrackedFile, sight: FileSight) -> bool:
+    """Whether the file that was seen starts with all that is in one of which nothing was read, and that only
+    its descriptor still leads to. Raises OSError.
+    """
+    if tracked.read_offset or tracked.descriptor < 0:
+        return False
+    length = os.fstat(tracked.descriptor).st_size
+    if not 0 < length <= min(sight.size, LARGEST_PREFIX_BYTES):
+        return False
+    descriptor = _open_seen(volume, tracked.source, sight)
+    try:
+        return _hash(descriptor, length) == _hash(tracked.descriptor, length)
+    finally:
+        close(descriptor)
 
 
 def starts_alike(volume: Volume, tracked: TrackedFile, sight: FileSight) -> bool:
@@ -126,7 +142,7 @@ def starts_alike(volume: Volume, tracked: TrackedFile, sight: FileSight) -> bool
         return True
     descriptor = _open_seen(volume, tracked.source, sight)
     try:
-        return short_hash(os.pread(descriptor, tracked.head_bytes, 0)) == tracked.head_hash
+        return short_hash(_read(descriptor, tracked.head_bytes, 0)) == tracked.head_hash
     finally:
         close(descriptor)
 
@@ -135,12 +151,20 @@ def _hash(descriptor: int, length: int) -> str:
     digest = hashlib.sha256()
     position = 0
     while position < length:
-        data = os.pread(descriptor, min(1 << 20, length - position), position)
-        if not data:
-            break
+        data = _read(descriptor, min(1 << 20, length - position), position)
         digest.update(data)
         position += len(data)
     return digest.hexdigest()
+
+
+def _read(descriptor: int, length: int, offset: int) -> bytes:
+    """Exactly so many bytes. A file that was that long a moment ago, and is not, is being cut: what it held
+    says nothing then, and the next look will see it.
+    """
+    data = os.pread(descriptor, length, offset)
+    if len(data) < length:
+        raise OSError(errno.ESTALE, "it is being cut")
+    return data
 
 
 def _open_seen(volume: Volume, source: TrackedSource, seen: FileSight | TrackedFile) -> int:

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 from story import POD, Story, append, copy_in_place, numbered, replace_by, truncate
 
-from collector.intake.discover import Look
-from collector.model import Evidence, FileCheckpoint, FileId
+from collector.intake.content import same_content
+from collector.intake.discover import FileSight, Look, SourceDir
+from collector.intake.track import TrackedFile, TrackedSource
+from collector.intake.volume import Volume
+from collector.model import Evidence, FileCheckpoint, FileId, Origin
 
 
 def once(*parts: bytes) -> Counter[bytes]:
@@ -1302,3 +1305,36 @@ def test_a_name_that_two_contents_had_last(story: Story):
     story.turns(20)
     assert story.lines == once(numbered(0, 40))
     assert story.lost == []
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_an_unread_file_that_is_rewritten(story: Story, is_kept: bool):
+    """What was written to a file that is open, and empty so far, is collected once: from the file put
+    in its place, where that goes on with it; through the descriptor where that holds something else.
+    """
+    log = story.pod / "app.log"
+    log.touch()
+    append(log, b"half")
+    story.turn()  # open, and nothing of it is taken
+    append(log, b" a line\n")
+    replace_by(log, (b"half a line\n" if is_kept else b"") + numbered(0, 5))
+    story.turns(20)
+    assert story.lines == once(b"half a line\n", numbered(0, 5))
+    assert story.lost == []
+
+
+def test_a_file_that_gives_less_than_its_size():
+    """Cut between the look and the reading: nothing can be told of it, nor that it is another one."""
+    volume = Volume(Path("/sys/kernel/mm"))  # its files say 4096 bytes, and have less
+    try:
+        (inside,) = Path("/sys/kernel/mm").glob("transparent_hugepage/enabled")
+    except ValueError:
+        pytest.skip("no such file in this kernel's /sys")
+    status = inside.stat()
+    source = TrackedSource(SourceDir(("transparent_hugepage",), False), "it", Origin("it"), 0.0)
+    tracked = TrackedFile(source, FileId("it", "enabled", 0), source.origin, "enabled")
+    tracked.read_offset = tracked.head_bytes = tracked.tail_bytes = 1000
+    sight = FileSight("enabled", status.st_dev, status.st_ino, 4096, 0)
+    with pytest.raises(OSError, match="being cut"):
+        same_content(volume, tracked, sight)
+    volume.close()
