@@ -240,7 +240,11 @@ class Reader:
         wanted = min(space, stop - start)
         into: list[bytearray | memoryview] = [tail, self._view[at : at + wanted]]
         got = os.preadv(tracked.descriptor, into, start - len(tail)) - len(tail)
-        if got < 0 or (tail and short_hash(tail) != tracked.tail_hash):
+        if (
+            got < 0
+            or (tail and short_hash(tail) != tracked.tail_hash)
+            or self._lost_its_start(tracked, at, got)
+        ):
             self._suspect(catalog, tracked)
             return None
         tracked.longest = max(tracked.longest, size)
@@ -267,11 +271,16 @@ class Reader:
             tracked.source.newest = max(tracked.source.newest, now)
         return size
 
+    def _lost_its_start(self, tracked: TrackedFile, at: int, got: int) -> bool:
+        """Whether a file begins otherwise than the half line did that was seen of it and not taken."""
+        length = tracked.head_bytes if not tracked.read_offset else 0
+        return 0 < length <= got and short_hash(self._view[at : at + length]) != tracked.head_hash
+
     def _suspect(self, catalog: Catalog, tracked: TrackedFile) -> None:
         """Other bytes stand before the offset than were read: the next look decides what the file is."""
         tracked.suspect = True
         catalog.urgent[tracked.source] = None
-        if tracked.gone:
+        if tracked.gone or tracked.source.missing:
             tracked.size = tracked.longest  # what it grew by was the other content's
             self.release(tracked)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -1338,3 +1339,19 @@ def test_a_file_that_gives_less_than_its_size():
     with pytest.raises(OSError, match="being cut"):
         same_content(volume, tracked, sight)
     volume.close()
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_half_a_line_that_was_cut_for_a_longer_one(story: Story, is_deleted: bool):
+    """Half a line was seen and not taken. Cut, and longer again by the next look, the file is known by how it
+    began: what was cut is counted, and what stands there is another content; or was, if all is deleted then.
+    """
+    log = story.pod / "app.log"
+    append(log, b"half")
+    story.turn()
+    truncate(log, b"another one\n")
+    if is_deleted:
+        shutil.rmtree(story.pod)
+    story.turns(20)
+    assert story.lines == once(b"" if is_deleted else b"another one\n")
+    assert story.lost == [("app.log", 0, 0, 4, "deleted" if is_deleted else "truncated")]
