@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from collector.model import BatchSettings, FileId, Origin
 from collector.rows.body import Body
+from collector.rows.encodings import encodings
 from collector.rows.ndjson import json_lines
 from collector.rows.parse.parser import Parser
 from collector.rows.schema import ORIGIN_COLUMNS, UNSORTED_COLUMNS, UTC_MICROSECONDS, schema
@@ -164,23 +165,25 @@ class ParquetEncoder:
 
     def __init__(self, settings: BatchSettings, fields: Sequence[str]) -> None:
         self.made, self.unparsed = (0, 0), 0
-        self._fields, self._parser = fields, _parser(settings)
+        self._codec, self._fields, self._parser = settings.compression, fields, _parser(settings)
+        self._body = Body()
+        self._writer: pq.ParquetWriter | None = None
+
+    def _opened(self, rows: pa.Table) -> pq.ParquetWriter:
+        """Of the first rows it is learnt how columns are written of which nothing else is known."""
         parsed = self._parser.columns if self._parser else ()
-        wanted = schema(fields, parsed)
         # Texts come in any order: each row group has nearly all between its first and last.
         unsorted = {*UNSORTED_COLUMNS, *(name for name, kind in parsed if kind == "string")}
-        dictionaries = [field.name for field in wanted if pa.types.is_dictionary(field.type)]
-        dictionaries.append("stream")
-        codec = settings.compression
-        self._body = Body()
-        self._writer = pq.ParquetWriter(
+        dictionaries = [field.name for field in rows.schema if pa.types.is_dictionary(field.type)]
+        repeating, others = encodings(rows, ["time", *(name for name, _ in parsed)])
+        return pq.ParquetWriter(
             pa.PythonFile(self._body, mode="w"),
-            wanted,
-            compression=codec,
-            compression_level=ZSTD_LEVEL if codec == "zstd" else None,
-            use_dictionary=dictionaries,
-            write_statistics=[field.name for field in wanted if field.name not in unsorted],
-            column_encoding={"offset": "DELTA_BINARY_PACKED"},
+            rows.schema,
+            compression=self._codec,
+            compression_level=ZSTD_LEVEL if self._codec == "zstd" else None,
+            use_dictionary=[*dictionaries, "stream", *repeating],
+            write_statistics=[name for name in rows.schema.names if name not in unsorted],
+            column_encoding={"offset": "DELTA_BINARY_PACKED", **others},
             write_batch_size=WRITE_ROWS,
             data_page_size=PAGE_BYTES,
             max_rows_per_page=PAGE_ROWS,
@@ -190,10 +193,12 @@ class ParquetEncoder:
     def write(self, parts: Sequence[Part]) -> None:
         rows, unparsed = table(parts, self._fields, self._parser)
         self.unparsed += unparsed
+        self._writer = self._writer or self._opened(rows)
         self._writer.write_table(rows, row_group_size=max(1, len(rows)))
         self.made = self._body.size, self.made[1] + sum(part.bytes for part in parts)
 
     def finish(self, spans: Sequence[tuple[FileId, int, int]]) -> memoryview:
+        assert self._writer is not None  # noqa: S101 - a batch without rows is never sealed
         self._writer.close()
         return self._body.view()
 

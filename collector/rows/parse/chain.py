@@ -9,7 +9,6 @@ decided: `re` does that.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 # What a pattern means is decided by the parser of `re` itself, so that it cannot mean something else here. It
@@ -101,28 +100,11 @@ Element = Literal | Fixed | Run | End
 
 
 @dataclass(frozen=True, slots=True)
-class Jump:
-    """How a run finds its stop: among the places of which `stops`, and how many of them were passed since the
-    last run that used them; None: that depends on the row, so it is searched for.
-    """
-
-    stops: bytes
-    passed: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Chain:
-    """`groups` has, for each group in order, the elements [first, last) that it spans; `jumps` one for each
-    element that is a run.
-    """
+    """`groups` has, for each group in order, the elements [first, last) that it spans."""
 
     elements: tuple[Element, ...]
     groups: tuple[tuple[int, int], ...]
-    jumps: tuple[Jump | None, ...]
-
-    @property
-    def literal_bytes(self) -> int:
-        return sum(len(each.text) for each in self.elements if isinstance(each, Literal))
 
 
 def compile_chain(pattern: re.Pattern[str]) -> Chain | None:
@@ -176,7 +158,7 @@ class _Reading:
             raise _NoChain
         elements = tuple(self._element(index) for index in range(len(self._parts)))
         spans = tuple(self._groups[index] for index in range(1, groups + 1))
-        return Chain(elements, spans, tuple(_jumps(elements)))
+        return Chain(elements, spans)
 
     def _node(self, op: Tree, value: Tree) -> None:
         if self._parts and isinstance(self._parts[-1], End):
@@ -257,24 +239,6 @@ def _run(part: _Repeat, following: Literal | Fixed | _Repeat | End | None, other
         # does.
         return Run(of, part.least, None, _stops(of), True, of.outside)
     raise _NoChain
-
-
-def _jumps(elements: Sequence[Element]) -> Iterator[Jump | None]:
-    """Literals hold a known number of stops, and most runs none: then the next one is known by its number."""
-    passed: dict[bytes, int] = {}
-    tables: dict[bytes, Table] = {}
-    for element in elements:
-        key = element.stops.tobytes() if isinstance(element, Run) else b""
-        yield Jump(key, passed.get(key)) if isinstance(element, Run) else None
-        if isinstance(element, Literal):
-            for each in passed:
-                passed[each] += int(tables[each][list(element.text)].sum())
-        elif isinstance(element, Run | Fixed):
-            passed = {
-                each: count for each, count in passed.items() if not (tables[each] & element.of.inside).any()
-            }
-        if isinstance(element, Run):
-            passed[key], tables[key] = 0, element.stops
 
 
 def _stops(of: CharClass) -> Table:

@@ -15,7 +15,6 @@ from collector.rows.parse.chain import (
     CharClass,
     Element,
     Fixed,
-    Jump,
     Literal,
     Run,
     Table,
@@ -25,6 +24,10 @@ Bytes = NDArray[np.uint8]
 Positions = NDArray[np.int64]
 
 WORD = 64
+MOST_WINDOWS = 3
+"""Of 64 bytes that are looked at for the end of a run, before all places are listed."""
+
+_ONE, _LAST = np.uint64(1), np.uint64(WORD - 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,37 +54,47 @@ _NOTHING = np.zeros(0, np.uint8)
 
 
 class Places:
-    """Where the bytes of one set are, found once a block.
+    """Where the bytes of one set are, found once a block: as bits, 64 in a word."""
 
-    `index` is that of the place at which the last run that used them ended, one a row.
-    """
-
-    def __init__(self, block: Block, table: Table, beyond: int) -> None:
+    def __init__(self, block: Block, table: Table) -> None:
         size = len(block.data)
-        # Padded to whole words of bits, with one more for positions behind the end.
+        # Padded to whole words, with one more for positions behind the end.
         belongs = np.zeros((size // WORD + 2) * WORD, np.bool_)
         _belongs(block, table, belongs[:size])
         self._words = np.packbits(belongs, bitorder="little").view(np.uint64)
-        counts = np.bitwise_count(self._words).astype(np.int64)
-        self._before = np.cumsum(counts) - counts
-        found = np.flatnonzero(belongs[:size])
-        # Behind the last place there is "none", as often as literals may go on from it.
-        self._at = np.concatenate([found, np.full(beyond + 1, size, np.int64)])
-        self._index: Positions = found[:0]
+        self._size = size
 
-    def first_from(self, position: Positions, passed: int | None) -> Positions:
-        """The first place at or after each position, or the end of the block: by the number of places that
-        were passed since the last time, or else as `searchsorted` finds it, without its branches, which no
-        processor can foresee.
+    def first_from(self, position: Positions, ends: Positions) -> Positions:
+        """The first place at or after each position; where there is none before the end, something behind it.
+
+        Most are near: they are the lowest bit of the 64 from the position on. No processor can foresee the
+        branches of a search; here are none.
         """
-        if passed is None:
-            word = position >> 6
-            below = (np.uint64(1) << (position & 63).astype(np.uint64)) - np.uint64(1)
-            bits = np.bitwise_count(self._words.take(word, mode="clip") & below)
-            self._index = self._before.take(word, mode="clip") + bits
-        elif passed:
-            self._index = self._index + passed
-        return self._at.take(self._index, mode="clip")
+        found, near = self._near(position)
+        rows = np.flatnonzero(~near & (found < ends))
+        for _ in range(MOST_WINDOWS):
+            if not len(rows):
+                return found
+            found[rows], near = self._near(found[rows])
+            rows = rows[~near & (found[rows] < ends[rows])]
+        if len(rows):
+            found[rows] = self._all[np.searchsorted(self._all, found[rows])]
+        return found
+
+    def _near(self, position: Positions) -> tuple[Positions, NDArray[np.bool_]]:
+        """The first place among the next 64 bytes, and whether there is one; else that behind them."""
+        index, shift = position >> 6, (position & 63).view(np.uint64)
+        bits = self._words.take(index, mode="clip") >> shift
+        index += 1
+        bits |= self._words.take(index, mode="clip") << (_LAST - shift) << _ONE
+        below = bits - _ONE
+        below &= ~bits
+        return position + np.bitwise_count(below), bits != 0
+
+    @cached_property
+    def _all(self) -> Positions:
+        bits = np.unpackbits(self._words.view(np.uint8), count=self._size, bitorder="little")
+        return np.append(np.flatnonzero(bits), self._size)
 
 
 def _belongs(block: Block, table: Table, found: Table) -> None:
@@ -113,6 +126,8 @@ class Scan:
         self._marks = [block.bounds[:-1]]
         for index, element in enumerate(chain.elements):
             self._marks.append(self._step(index, element, self._marks[-1]))
+        # Marks ascend, but at a run behind the end, which rejects: so the last one tells of all.
+        self.accepted &= self._marks[-1] <= self._ends
         self._all_accepted = bool(self.accepted.all())
 
     def values(self, group: int) -> pa.StringArray:
@@ -143,22 +158,18 @@ class Scan:
     def _literal(self, text: bytes, at: Positions) -> Positions:
         for index, byte in enumerate(text):
             self.accepted &= self._byte(at + index if index else at) == byte
-        after = at + len(text)
-        self.accepted &= after <= self._ends
-        return after
+        return at + len(text)
 
     def _fixed(self, element: Fixed, at: Positions) -> Positions:
         for index in range(element.count):
             self.accepted &= element.of.inside[self._byte(at + index if index else at)]
-        after = at + element.count
-        self.accepted &= after <= self._ends
-        return after
+        return at + element.count
 
     def _run(self, index: int, run: Run, at: Positions) -> Positions:
-        jump = self._chain.jumps[index] or Jump(run.stops.tobytes(), None)
-        if jump.stops not in self._places:
-            self._places[jump.stops] = Places(self._block, run.stops, self._chain.literal_bytes)
-        stop = self._places[jump.stops].first_from(at, jump.passed)
+        key = run.stops.tobytes()
+        if key not in self._places:
+            self._places[key] = Places(self._block, run.stops)
+        stop = self._places[key].first_from(at, self._ends)
         end = np.minimum(stop, self._ends)
         self.accepted &= end >= (at + run.least if run.least else at)
         if run.most is not None:
