@@ -212,6 +212,38 @@ def test_headers_are_read_as_a_plain_reader_reads_them(some: list[bytes]):
         assert expected is None or got == expected
 
 
+USUAL = b"2016-10-06T00:17:09.%sZ %s %s %s"
+usual_lines = st.builds(
+    lambda digits, stream, tag, message: USUAL % (digits.encode(), stream, tag, message),
+    st.text("0123456789", min_size=1, max_size=9),
+    st.sampled_from([b"stdout", b"stderr"]),
+    st.sampled_from([b"F", b"P"]),
+    st.sampled_from([b"", b"x", b"a longer message than the header is, by far"]),
+)
+changed_lines = st.builds(
+    lambda line, at, byte: line[: at % len(line)] + bytes([byte]) + line[at % len(line) + 1 :],
+    usual_lines,
+    st.integers(0, 46),
+    st.integers(0, 255).filter(lambda byte: byte != ord("\n")),
+)
+
+
+@given(st.lists(usual_lines | changed_lines, min_size=1, max_size=20))
+@hypothesis_settings(max_examples=300, deadline=None)
+def test_a_changed_byte_in_a_usual_header(lines: list[bytes]):
+    """Headers as nearly all are, some with one wrong byte, among each other, are read as plainly."""
+    ends = np.cumsum([len(line) + 1 for line in lines], dtype=np.int64) - 1
+    starts = np.concatenate([[0], ends[:-1] + 1]).astype(np.int64)
+    data = b"".join(line + b"\n" for line in lines) + b"x" * 50
+    found = headers(np.frombuffer(data, np.uint8), starts, ends)
+    for row, line in enumerate(lines):
+        expected = parsed(line)
+        assert bool(found.malformed[row]) == (expected is None)
+        message = line[found.message[row] - starts[row] :]
+        got = Parsed(int(found.time_us[row]), int(found.stream[row]), bool(found.partial[row]), message)
+        assert expected is None or got == expected
+
+
 @given(st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)), st.integers(-1439, 1439))  # noqa: DTZ001 - made aware below
 def test_each_day_of_the_calendar(moment: datetime, minutes: int):
     """Any time and offset is the moment that `datetime` says."""
