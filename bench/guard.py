@@ -27,16 +27,27 @@ TRIES = 4
 
 Play = Callable[[Bench, dict[str, Case]], Iterator[Result]]
 Say = Callable[[str], None]
+Count = Callable[[], dict[str, float] | None]
+"""Instructions for a byte, by case; None where they cannot be counted."""
 
 
-def guard(folder: Path, accept: bool, play: Play, say: Say) -> int:
+def guard(
+    folder: Path,
+    accept: bool,
+    play: Play,
+    say: Say,
+    *,
+    cases: dict[str, Case] = QUICK,
+    count: Count = counted,
+    baseline: Path = BASELINE,
+) -> int:
     """The exit code. With `accept`, what is found becomes the baseline, but where it is not exact."""
-    before = json.loads(BASELINE.read_text())
-    counts = _counts(before, accept, say)
+    before = json.loads(baseline.read_text())
+    counts = _counts(count, before, accept, say)
     bench = Bench(folder, large_bytes=192 << 20, small_files=2000, seconds=5, repeats=2)
     found: dict[str, Result] = {}
     for _ in range(TRIES):
-        for result in play(bench, QUICK):
+        for result in play(bench, cases):
             if not result.exact:
                 say(f"WRONG: {result.case}: not all lines came out as they should")
                 return 1
@@ -47,25 +58,33 @@ def guard(folder: Path, accept: bool, play: Play, say: Say) -> int:
             break
     if accept:
         after = {"ratios": _rounded(ratios), "machine": of_machine(), "instructions": _rounded(counts or {})}
-        BASELINE.write_text(json.dumps(after, indent=2) + "\n")
+        baseline.write_text(json.dumps(after, indent=2) + "\n")
         return 0
-    fallen = [*_fallen(ratios, before["ratios"]), *_grown(counts or {}, before["instructions"])]
+    fallen = [*_fallen(ratios, before["ratios"]), *_strange(ratios, before["ratios"])]
+    if counts is not None:
+        fallen += [*_grown(counts, before["instructions"]), *_strange(counts, before["instructions"])]
     for line in fallen:
         say(f"FELL: {line}")
     return int(bool(fallen))
 
 
-def _counts(before: dict[str, Any], accept: bool, say: Say) -> dict[str, float] | None:
+def _counts(count: Count, before: dict[str, Any], accept: bool, say: Say) -> dict[str, float] | None:
     if not accept and before["machine"] != of_machine():
         say(f"instructions not compared: the baseline is of {before['machine']}, this is {of_machine()}")
         return None
     say("counting instructions (valgrind)")
-    counts = counted()
+    counts = count()
     if counts is None:
         say("instructions not compared: there is no valgrind here (Debian: apt-get install valgrind)")
     for name, value in (counts or {}).items():
         say(f"{name:24} {value:6.1f} instructions a byte (baseline {before['instructions'].get(name, '-')})")
     return counts
+
+
+def _strange(found: dict[str, float], before: dict[str, float]) -> list[str]:
+    """Cases that are in one of the two only, which nothing was compared with."""
+    strange = sorted(found.keys() ^ before.keys())
+    return [f"{name}: {'not in the baseline' if name in found else 'not measured'}" for name in strange]
 
 
 def _rounded(values: dict[str, float]) -> dict[str, float]:

@@ -33,18 +33,18 @@ CRI_LINE = re.compile(rb"(?m)^\S+ std(?:out|err) ([FP]) ([^\n]*)\n")
 
 def cri(bench: Bench) -> Iterator[Result]:
     """The kubelet's tree: headers become columns, parts are joined."""
-    for kind, name in (
-        ("cri:varied", "CRI, varied lines"),
-        ("cri:access", "CRI, access lines"),
-        ("cri-partial:varied", "CRI, varied lines, a tenth in two parts"),
+    for kind, name, size in (
+        ("cri:varied", "CRI, varied lines", bench.large_bytes),
+        ("cri:access", "CRI, access lines", bench.large_bytes),
+        ("cri-partial:varied", "CRI, varied lines, a tenth in two parts", bench.large_bytes // 4),
     ):
-        volume = data.one_file(bench.folder, kind, bench.large_bytes // 4)
+        volume = data.one_file(bench.folder, kind, size)
         yield collect(bench, name, volume, how={"layout": "kubelet"}, check=exact.text(_payload))
 
 
 def multiline(bench: Bench) -> Iterator[Result]:
     """A record is a row: Java traces."""
-    volume = data.one_file(bench.folder, "java", bench.large_bytes // 4)
+    volume = data.one_file(bench.folder, "java", bench.large_bytes)
     yield collect(bench, "java lines", volume, check=exact.text())
     how = {"multiline": {"start": f"^{START}"}}
     yield collect(bench, "multi-line (java traces)", volume, how=how, check=exact.text(starts=START))
