@@ -36,8 +36,6 @@ def formats(bench: Bench, kinds: tuple[str, ...] = ("varied", "access")) -> Iter
         volume = data.one_file(bench.folder, kind, bench.large_bytes)
         yield collect(bench, f"one file, parquet, {kind} lines", volume, check=exact.text())
         yield collect(bench, f"one file, raw, {kind} lines", volume, "--format", "raw")
-    for kind in kinds:
-        volume = data.one_file(bench.folder, kind, bench.large_bytes // 4)
         yield collect(bench, f"one file, ndjson, {kind} lines", volume, "--format", "ndjson")
 
 
