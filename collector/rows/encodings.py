@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-SAMPLE_ROWS = 8192
-LEAST_REPEATS = 8
+SAMPLED, LEAST_SAMPLE_ROWS = 16, 256
+"""A sixteenth of the first rows is looked at: to look at all would take as long as it saves."""
+
+LEAST_REPEATS = 4
 """A value that stands so often in the sample, on average, is written once in a dictionary."""
 
 Encodings = tuple[list[str], dict[str, str]]
@@ -22,8 +24,9 @@ def encodings(rows: pa.Table, names: Sequence[str]) -> Encodings:
     given up by the writer: so this decides over size and time, never over what is read.
     """
     dictionaries, others = [], {}
+    sampled = max(LEAST_SAMPLE_ROWS, len(rows) // SAMPLED)
     for name in names:
-        sample = rows.column(name).slice(0, SAMPLE_ROWS)
+        sample = rows.column(name).slice(0, sampled)
         if pa.types.is_boolean(sample.type) or sample.null_count == len(sample):
             continue
         if pc.count_distinct(sample).as_py() * LEAST_REPEATS <= len(sample):

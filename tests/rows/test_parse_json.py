@@ -128,6 +128,78 @@ def test_one_bad_line_changes_no_other(good, bad, chance):
     check(rows)
 
 
+WRITTEN = [
+    *(
+        '"a"',
+        '""',
+        '"é€"',
+        '"\\u0041"',
+        '"\\\\"',
+        '"a\\"b"',
+        '"-"',
+        '"12"',
+        '"\x7f"',
+        '"\t"',
+        '"a", "s": "b"',
+    ),
+    *(
+        "1",
+        "0",
+        "-0",
+        "-1",
+        "01",
+        "-01",
+        "00",
+        "+1",
+        "-",
+        "--1",
+        "1-",
+        "9223372036854775807",
+        "9223372036854775808",
+    ),
+    *("1.5", "-0.5", "0.0", ".5", "5.", "-.5", "1.2.3", "1e5", "1E-2", "1e999", "Infinity", "NaN", "1" * 310),
+    *("true", "false", "null", "tru", "nul", "falsee", "True", "", "{}", '{"n":1}', "[1]", "1 ", " 1", "1,2"),
+]
+"""Values as a line has them: well formed, nearly so, and not."""
+USUAL = {"s": '"a"', "n": "1", "f": "1.5", "b": "true", "at": '"x"', "x": '"y"', "y": "0.5", "z": "null"}
+SPACED = [(",", ":"), (", ", ": "), (" ,\t", " :")]
+
+
+@given(
+    st.permutations(sorted(USUAL)),
+    st.integers(1, len(USUAL)),
+    st.sampled_from(SPACED),
+    st.lists(st.tuples(st.integers(0, 7), st.sampled_from(WRITTEN)), max_size=4),
+    st.randoms(),
+)
+@hypothesis_settings(max_examples=600, deadline=None)
+def test_lines_of_one_shape_and_some_that_differ_in_a_value(order, count, separators, changes, chance):
+    """Most lines have the same members in the same order; whatever stands in one of the others, each line
+    is read as `json` reads it.
+    """
+    comma, colon = separators
+    values = {name: USUAL[name] for name in order[:count]}
+
+    def line(values):
+        return "{" + comma.join(f'"{name}"{colon}{value}' for name, value in values.items()) + "}"
+
+    others = [line(values | {order[at % count]: value}) for at, value in changes]
+    rows = [line(values)] * 9 + others
+    chance.shuffle(rows)
+    check(rows)
+
+
+def test_a_shape_is_learnt_and_given_up():
+    """Lines whose members come in an order of their own are read all the same, block after block."""
+    reader = JsonLines(FIELDS)
+    for name, value in [("n", 1), ("s", "a"), ("n", 2), ("f", 0.5), ("n", 3), ("b", True)] * 2:
+        rows = pa.array([json.dumps({name: value, "x": "y"})] + [json.dumps({"x": "z", name: value})] * 3)
+        columns, matched, failed = reader.extract(rows)
+        column = columns[[name for name, _ in FIELDS].index(name)]
+        assert column.to_pylist() == [value] * 4
+        assert (matched.all(), failed.any()) == (True, False)
+
+
 def test_arrow_reads_what_is_well_formed():
     """So that the fast way is taken: whole blocks, also with members that are no columns."""
     rows = pa.array(['{"n":1,"x":{"n":[2]}}', '{"s":"é","f":1.5,"b":true}', "{}"])

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from collector.model import FieldType
 from collector.rows.parse.convert import boolean, finite, integer
+from collector.rows.parse.json_shape import Shape, shape_of
 from collector.rows.parse.scan import Block
 from collector.rows.schema import PARSED_TYPES
 
@@ -25,6 +26,9 @@ PARTS = 16
 """Into so many a block is cut of which a line was refused, so that few lines are read one by one."""
 
 LEAST_PART_ROWS = 64
+MOST_DISAPPOINTMENTS = 4
+"""After so many blocks that had not the shape of a line of theirs no further one is learnt."""
+
 MOST_BRACKETS = 500
 """Arrow follows nesting of any depth, `json` about a thousand levels: deep lines are for `json`."""
 
@@ -43,8 +47,43 @@ class JsonLines:
             (name, "string" if kind == "timestamp" else kind, kind == "timestamp") for name, kind in fields
         ]
         self._schema = pa.schema([(name, PARSED_TYPES[kind]) for name, kind, _ in self._fields])
+        self._shape: Shape | None = None
+        self._disappointments = 0
 
     def extract(self, text: pa.StringArray) -> Found:
+        """What has the shape of a line before is read by it, the rest as it is."""
+        shaped = self._by_shape(text)
+        if shaped is None:
+            return self._whole(text)
+        columns, accepted = shaped
+        if accepted.all():
+            return columns, accepted, ~accepted
+        rest, matched, failed = self._whole(text.filter(pa.array(~accepted)))
+        mask = pa.array(~accepted)
+        merged = [
+            pc.replace_with_mask(column, mask, values) for column, values in zip(columns, rest, strict=True)
+        ]
+        every, wrong = accepted.copy(), np.zeros(len(text), np.bool_)
+        every[~accepted], wrong[~accepted] = matched, failed
+        return merged, every, wrong
+
+    def _by_shape(self, text: pa.StringArray) -> tuple[list[pa.Array], NDArray[np.bool_]] | None:
+        """None where no shape is known, or more than a quarter of the rows have not the one that is. Then the
+        first line of the next block gives another, until that has led to nothing too often.
+        """
+        if self._disappointments == MOST_DISAPPOINTMENTS or not len(text):
+            return None
+        if self._shape is None:
+            self._shape = shape_of(text[0].as_py(), [(name, kind) for name, kind, _ in self._fields])
+        names = self._schema.names
+        found = self._shape.read(text, names) if self._shape is not None else None
+        if found is None or 4 * np.count_nonzero(found[1]) < 3 * len(text):
+            self._shape = None
+            self._disappointments += 1
+            return None
+        return found
+
+    def _whole(self, text: pa.StringArray) -> Found:
         columns = self._by_arrow(text)
         if columns is not None:
             return columns, np.ones(len(text), np.bool_), np.zeros(len(text), np.bool_)

@@ -10,7 +10,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from collector.rows.parse.chain import (
-    SPACE,
     Chain,
     CharClass,
     Element,
@@ -26,6 +25,12 @@ Positions = NDArray[np.int64]
 WORD = 64
 MOST_WINDOWS = 3
 """Of 64 bytes that are looked at for the end of a run, before all places are listed."""
+
+MOST_COMPARED = 4
+"""Bytes that are looked for one by one; more of them are looked up in a table."""
+
+LEAST_GATHERED = 4
+"""Bytes of a literal that are gathered and compared at once; fewer are compared one by one."""
 
 _ONE, _LAST = np.uint64(1), np.uint64(WORD - 1)
 
@@ -100,9 +105,10 @@ class Places:
 def _belongs(block: Block, table: Table, found: Table) -> None:
     """Fills `found` with `table[data]`, by comparisons where few are enough: they are ten times as fast."""
     few = np.flatnonzero(table[:128] if block.is_ascii else table)
-    upto = SPACE + 1 if table[: SPACE + 1].all() else 0
+    upto = int(np.argmin(table)) if not table.all() else 0
+    upto = upto if upto > 1 else 0
     single = few[few >= upto]
-    if len(single) > 2:
+    if len(single) > MOST_COMPARED:
         np.take(table, block.data, out=found)
         return
     if upto:
@@ -156,9 +162,20 @@ class Scan:
         return at
 
     def _literal(self, text: bytes, at: Positions) -> Positions:
+        if LEAST_GATHERED <= len(text) <= len(self._block.data):
+            self.accepted &= self._stands(text, at)
+            return at + len(text)
         for index, byte in enumerate(text):
             self.accepted &= self._byte(at + index if index else at) == byte
         return at + len(text)
+
+    def _stands(self, text: bytes, at: Positions) -> NDArray[np.bool_]:
+        """Where the text is. A position behind the last place where it fits is rejected at the end."""
+        places = len(self._block.data) - len(text) + 1
+        windows = np.ndarray((places,), f"V{len(text)}", buffer=self._block.data, strides=(1,))
+        found = windows[np.minimum(at, places - 1)].view(np.uint8).reshape(-1, len(text))
+        same = found == np.frombuffer(text, np.uint8)
+        return np.ones(len(at), np.bool_) if same.all() else same.all(axis=1)
 
     def _fixed(self, element: Fixed, at: Positions) -> Positions:
         for index in range(element.count):
