@@ -33,7 +33,7 @@ from collector.sink.retry import RetryPolicy
 from collector.sink.store import Store
 from collector.state.checkpoint import Checkpoint
 from collector.state.folder import StateFolder
-from collector.takeover import Completion, parts_of, survey, take_over
+from collector.takeover import Completion, Surveyed, parts_of, survey, take_over
 
 ONCE_PARTIAL_SECONDS = 5.0
 SETTLE_SECONDS = 10.0
@@ -140,6 +140,8 @@ class Assembly:
         self._emit = emit
         self._origins: dict[str, Origin] = {}
         """What `has_work` learned of the names, for the collector that then starts."""
+        self._surveyed: Surveyed | None = None
+        """And of the shard, while its folder stays locked."""
 
     def has_work(self) -> bool:
         """Whether a collector that takes the shard now would write anything. Writes nothing itself.
@@ -147,8 +149,9 @@ class Assembly:
         Raises JoblogError, VolumeError where the volume cannot be listed.
         """
         task, now = self._task, self._task.clock.steady()
-        checkpoint, lacks_object = survey(self._ground.folder, self._ledger())
-        if lacks_object:
+        self._surveyed = survey(self._ground.folder, self._ledger())
+        checkpoint = self._surveyed.checkpoint
+        if self._surveyed.lacks_object:
             return True
         catalog = self._catalog(checkpoint, _silent)
         scanner = self._scanner(catalog, None, _silent)
@@ -174,7 +177,7 @@ class Assembly:
         Raises JoblogError, VolumeError where the volume cannot be listed.
         """
         task = self._task
-        checkpoint, _ = survey(self._ground.folder, self._ledger())
+        checkpoint = survey(self._ground.folder, self._ledger()).checkpoint
         catalog = self._catalog(checkpoint, _silent)
         scanner = self._scanner(catalog, None, _silent)
         scanner.scan(task.clock.steady(), task.clock.monotonic())
@@ -190,7 +193,8 @@ class Assembly:
         pool = ThreadPoolExecutor(1, thread_name_prefix="joblog-encode")
         self._stack.callback(pool.shutdown, wait=True, cancel_futures=True)
         ledger = self._ledger()
-        checkpoint = take_over(ground.folder, ledger, self._emit)
+        surveyed, self._surveyed = self._surveyed, None
+        checkpoint = take_over(ground.folder, ledger, self._emit, surveyed)
         completion = Completion(
             ground.volume,
             ground.discovery,
@@ -254,16 +258,17 @@ class Assembly:
             origins=self._origins,
         )
         now = task.clock.steady()
-        if checkpoint.files:
-            # An empty volume on another file system than these is one that is not mounted.
-            self._ground.discovery.devices = {at.evidence.device for at in checkpoint.files.values()}
+        devices: set[int] = set()
         for known in checkpoint.sources.values():
             catalog.floors[known.source] = known.generation_floor
             if not known.retired:
                 directory = self._ground.discovery.directory(parts_of(known.source))
                 source = catalog.source(directory, now)
-                catalog.restore(source, checkpoint.files_of(known.source), known.losses, decode_name)
+                catalog.restore(source, checkpoint.files.of(known.source), known.losses, decode_name)
+                devices.update(tracked.device for tracked in (*source.files.values(), *source.past))
                 source.finish_by, source.finished = known.finished_by, known.finished_by is not None
+        if devices:  # an empty volume on another file system than these is one that is not mounted
+            self._ground.discovery.devices = devices
         return catalog
 
     def _reader(self) -> Reader:

@@ -7,11 +7,11 @@ that is damaged, is refused with its key; nothing is guessed.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
-from pydantic_core import from_json
 
 from collector.errors import ExportDamaged
 from collector.model import (
@@ -33,6 +33,25 @@ SEQUENCE_DIGITS = 12
 SHARD_DIGITS = 3
 LONGEST_SOURCE_BYTES = 180
 
+
+@dataclass(frozen=True, slots=True)
+class RecordHead:
+    """Which record it is: that is read at once, however many spans it has."""
+
+    kind: Literal["open", "batch", "void"]
+    volume: str
+    shard: int
+    sequence: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    format: Any = None
+
+
+_version = TypeAdapter(_Version)
+_head = TypeAdapter(RecordHead)
 _record: TypeAdapter[CommitRecord] = TypeAdapter(
     Annotated[OpenRecord | BatchRecord | VoidRecord, Field(discriminator="kind")]
 )
@@ -89,6 +108,11 @@ def decode_record(body: bytes, key: str) -> CommitRecord:
     return _decode(_record, body, key)
 
 
+def decode_head(body: bytes, key: str) -> RecordHead:
+    """Raises ExportDamaged for what is no JSON, or no record of a known format."""
+    return _decode(_head, body, key)
+
+
 def encode_receipt(receipt: Receipt) -> bytes:
     return _receipt.dump_json(receipt, indent=1)
 
@@ -100,17 +124,22 @@ def decode_receipt(body: bytes, key: str) -> Receipt:
 
 def _decode(adapter: TypeAdapter[T], body: bytes, key: str) -> T:
     try:
-        loose = from_json(body)
-        version = loose.get("format") if isinstance(loose, dict) else None
+        version = _version_of(body)
         if isinstance(version, int) and version > FORMAT:
             raise ExportDamaged(
                 f"{key}: format {version} is newer than this joblog knows ({FORMAT})",
                 hint="use a newer joblog",
             )
-        return adapter.validate_python(loose)
+        return adapter.validate_json(body)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise ExportDamaged(f"{key}: not a valid record: {place}: {first['msg']}") from None
-    except ValueError as error:
-        raise ExportDamaged(f"{key}: not valid JSON: {error}") from None
+        what = "not valid JSON" if first["type"] == "json_invalid" else f"not a valid record: {place}"
+        raise ExportDamaged(f"{key}: {what}: {first['msg']}") from None
+
+
+def _version_of(body: bytes) -> object:
+    try:
+        return _version.validate_json(body).format
+    except ValidationError:
+        return None  # whoever reads all of it says what is wrong

@@ -11,7 +11,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from collector.errors import ExportDamaged, VolumeError
 from collector.events import BytesLost, CheckpointRebuilt, Emit, ObjectCompleted, RecordVoided
@@ -20,7 +20,7 @@ from collector.intake.framing import framing
 from collector.intake.layout import Layout
 from collector.intake.names import decode_name, encode_name
 from collector.intake.volume import VANISHED, Volume, close
-from collector.model import BatchRecord, Loss, Span, VoidRecord
+from collector.model import BatchRecord, CommitRecord, Loss, Span, VoidRecord
 from collector.rows.batch import Batch
 from collector.rows.compress import compress, decompress
 from collector.rows.remake import remake
@@ -37,24 +37,41 @@ class Found:
     data: bytes
 
 
-def survey(folder: StateFolder, ledger: Ledger) -> tuple[Checkpoint, bool]:
-    """The checkpoint with all records that stand, without taking the shard; whether one lacks its object."""
-    checkpoint = folder.load() or _from_snapshot(ledger, folder)
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """A shard as it stands: the checkpoint with all records applied, of which the folder lacks `records`.
+
+    `is_rebuilt`: the folder has nothing at all. `lacks_object`: that of the last batch record is missing.
+    """
+
+    checkpoint: Checkpoint
+    records: tuple[CommitRecord, ...]
+    is_rebuilt: bool
+    lacks_object: bool
+
+
+def survey(folder: StateFolder, ledger: Ledger) -> Surveyed:
+    """Reads all that there is of the shard, without taking it."""
+    known = _known(folder, ledger)
+    checkpoint = known.checkpoint
     ledger.expect_seen(checkpoint.sequence)
+    records = []
     for record in ledger.read(checkpoint.sequence):
         checkpoint.apply(record)
-    return checkpoint, ledger.lacks_object(checkpoint.unfinished)
+        records.append(record)
+    return replace(known, records=tuple(records), lacks_object=ledger.lacks_object(checkpoint.unfinished))
 
 
-def take_over(folder: StateFolder, ledger: Ledger, emit: Emit) -> Checkpoint:
+def take_over(
+    folder: StateFolder, ledger: Ledger, emit: Emit, surveyed: Surveyed | None = None
+) -> Checkpoint:
     """Opens the shard and returns its checkpoint with every record applied. The folder is locked.
 
-    Where the folder has none, it is rebuilt from the destination. `unfinished` may be left in it.
+    Where the folder has none, it is rebuilt from the destination. `unfinished` may be left in it. What was
+    `surveyed` under the same lock is not read again.
     """
-    checkpoint = folder.load()
-    rebuilt = checkpoint is None
-    if checkpoint is None:
-        checkpoint = _from_snapshot(ledger, folder)
+    known = surveyed or _known(folder, ledger)
+    checkpoint = known.checkpoint
     taken = ledger.take(seen=checkpoint.sequence, unfinished=checkpoint.unfinished, epoch=checkpoint.epoch)
     for record in (*taken.records, taken.opened):
         checkpoint.apply(record)
@@ -62,13 +79,22 @@ def take_over(folder: StateFolder, ledger: Ledger, emit: Emit) -> Checkpoint:
     if taken.unfinished is None and checkpoint.unfinished is not None:
         done = checkpoint.unfinished.sequence
         checkpoint.completed(done)
-    if rebuilt:
+    if known.is_rebuilt:
         folder.compact(checkpoint)
         if checkpoint.sequence > 1:
             emit(CheckpointRebuilt(folder.volume, folder.shard, checkpoint.sequence, len(checkpoint.files)))
     else:
-        folder.append(records=[*taken.records, taken.opened], completed=done)
+        folder.append(records=[*known.records, *taken.records, taken.opened], completed=done)
     return checkpoint
+
+
+def _known(folder: StateFolder, ledger: Ledger) -> Surveyed:
+    """What the folder has; where that is nothing, the newest snapshot in the destination."""
+    checkpoint = folder.load()
+    is_rebuilt = checkpoint is None
+    return Surveyed(
+        checkpoint or _from_snapshot(ledger, folder), (), is_rebuilt=is_rebuilt, lacks_object=False
+    )
 
 
 def pack_snapshot(checkpoint: Checkpoint) -> bytes:

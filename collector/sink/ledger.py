@@ -21,7 +21,9 @@ from collector.model import BatchRecord, CommitRecord, Loss, OpenRecord, Owner, 
 from collector.records import (
     SEQUENCE_DIGITS,
     SHARD_DIGITS,
+    RecordHead,
     commits_prefix,
+    decode_head,
     decode_record,
     encode_record,
     object_key,
@@ -105,15 +107,18 @@ class Ledger:
                 for unread in ahead:
                     unread.cancel()
 
-    def expect_seen(self, seen: int) -> CommitRecord | None:
+    def expect_seen(self, seen: int) -> RecordHead | None:
         """The last record below number `seen`, up to which a checkpoint has seen them; None for number 0.
 
         It is the proof that the checkpoint speaks of this destination. Raises ExportDamaged where it is gone.
         """
         if not seen:
             return None
+        key = record_key(self._volume, self._shard, seen - 1)
         try:
-            return self._record(seen - 1)
+            head = decode_head(self._store.get(key), key)
+            self._expect_place(head, key)
+            return head
         except ObjectMissing:
             raise ExportDamaged(
                 f"{self._place(seen - 1)} is not there, but the checkpoint has seen it",
@@ -233,13 +238,16 @@ class Ledger:
         """Raises ObjectMissing, or ExportDamaged."""
         key = record_key(self._volume, self._shard, number)
         record = decode_record(self._store.get(key), key)
-        if (record.volume, record.shard, record.sequence) != (self._volume, self._shard, number):
+        self._expect_place(record, key)
+        return record
+
+    def _expect_place(self, record: CommitRecord | RecordHead, key: str) -> None:
+        place = record_key(record.volume, record.shard, record.sequence)
+        if place != key:
             raise ExportDamaged(
-                f"{self._store.url}: {key} holds the record of "
-                f"{record_key(record.volume, record.shard, record.sequence)}",
+                f"{self._store.url}: {key} holds the record of {place}",
                 hint="restore the record that was under this key",
             )
-        return record
 
     def _followed_record(self, number: int) -> CommitRecord:
         """A record that must be there: something was seen under its number, or under a higher one."""

@@ -25,14 +25,17 @@ from collector.model import (
 )
 from collector.records import SEQUENCE_DIGITS, SHARD_DIGITS
 from collector.state.codec import (
+    NOT_INTACT,
     SnapshotHeader,
     damaged,
-    decode_file_or_source,
     decode_snapshot_header,
-    encode_file,
+    decode_source,
     encode_snapshot_header,
     encode_source,
+    intact,
+    is_source,
 )
+from collector.state.file_table import FileTable
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -51,10 +54,9 @@ class Checkpoint:
         self.sequence = 0
         self.epoch = 0
         self.unfinished: BatchRecord | None = None
-        self.files: dict[FileId, FileCheckpoint] = {}
+        self.files = FileTable()
         self.sources: dict[str, SourceCheckpoint] = {}
         self.journal = 0
-        self._by_source: dict[str, list[FileId]] = {}
 
     def apply(self, record: CommitRecord) -> None:
         """Takes the next record in. Raises BrokenInvariant, and changes nothing, where it cannot follow:
@@ -86,10 +88,8 @@ class Checkpoint:
         known = self.sources.get(source)
         if known is None:
             return
-        files = self._by_source.pop(source, [])
-        for file in files:
-            del self.files[file]
-        floor = max((file.generation + 1 for file in files), default=0)
+        floor = max((at.file.generation + 1 for at in self.files.of(source)), default=0)
+        self.files.drop(source)
         self.sources[source] = SourceCheckpoint(
             source=source,
             origin=known.origin,
@@ -100,7 +100,7 @@ class Checkpoint:
 
     def files_of(self, source: str) -> list[FileCheckpoint]:
         """The source's files, in no particular order, without a look at those of others."""
-        return [self.files[file] for file in self._by_source.get(source, ())]
+        return list(self.files.of(source))
 
     def dump(self, *, journal: int = 0) -> Iterator[bytes]:
         """The lines of `checkpoint.jsonl`: a header, then each source with its files, all in order."""
@@ -118,8 +118,7 @@ class Checkpoint:
         )
         for source in sorted(self.sources):
             yield encode_source(self.sources[source])
-            for file in sorted(self._by_source.get(source, ()), key=_path_and_generation):
-                yield encode_file(self.files[file])
+            yield from self.files.lines(source)
 
     @classmethod
     def load(cls, lines: Iterable[bytes], *, place: str = "checkpoint") -> Checkpoint:
@@ -133,19 +132,16 @@ class Checkpoint:
         loaded.sequence, loaded.epoch = header.sequence, header.epoch
         loaded.unfinished, loaded.journal = header.unfinished, header.journal
         for number, line in rest:
-            loaded._load_line(line, f"{place}:{number}")
+            if not intact(line):
+                raise damaged(f"{place}:{number}", NOT_INTACT)
+            if is_source(line):
+                source = decode_source(line, f"{place}:{number}")
+                loaded.sources[source.source] = source
+            elif not loaded.files.load(line, f"{place}:{number}", loaded.sources):
+                raise damaged(f"{place}:{number}", "a file that stands twice, or before its source")
         if (len(loaded.sources), len(loaded.files)) != (header.sources, header.files):
             raise damaged(f"{place}:{number}", f"ends before the last of {header.files} files")
         return loaded
-
-    def _load_line(self, line: bytes, place: str) -> None:
-        noun = decode_file_or_source(line, place)
-        if isinstance(noun, SourceCheckpoint):
-            self.sources[noun.source] = noun
-        elif noun.file.source not in self.sources or noun.file in self.files:
-            raise damaged(place, "a file that stands twice, or before its source")
-        else:
-            self._put_file(noun)
 
     def _check_follows(self, record: CommitRecord) -> None:
         if (record.volume, record.shard) != (self.volume, self.shard):
@@ -167,7 +163,7 @@ class Checkpoint:
             holes = self._holes(file, before.offset if before else 0, span, record)
             moved[file] = _advanced(file, before, span, holes)
         for at in moved.values():
-            self._put_file(at)
+            self.files.put(at)
         for source, touch in touched.items():
             self.sources[source] = _noted(self.sources.get(source), touch, record)
         self.unfinished = record
@@ -249,7 +245,7 @@ class Checkpoint:
             terminated=True,  # before a span are whole lines, but for pieces of long ones
             evidence=replace(at.evidence, prefix_sha256=None),
         )
-        self._put_file(left)
+        self.files.put(left)
 
     def _forget_object(self, sequence: int, sources: Iterable[str]) -> None:
         """The object of `sequence` will hold nothing of these sources. Its key is known by its number: the
@@ -261,11 +257,6 @@ class Checkpoint:
             left = tuple(key for key in known.objects if name not in key)
             if len(left) != len(known.objects):
                 self.sources[source] = replace(known, objects=left)
-
-    def _put_file(self, at: FileCheckpoint) -> None:
-        if at.file not in self.files:
-            self._by_source.setdefault(at.file.source, []).append(at.file)
-        self.files[at.file] = at
 
     def _broken(self, what: str) -> BrokenInvariant:
         return BrokenInvariant(f"volume {self.volume} shard {self.shard}: {what}")
@@ -343,7 +334,3 @@ def _spanned(record: BatchRecord, span: Span) -> FileId:
 
 def _file_of(loss: Loss) -> FileId:
     return FileId(loss.source, loss.path, loss.generation)
-
-
-def _path_and_generation(file: FileId) -> tuple[str, int]:
-    return file.path, file.generation

@@ -17,9 +17,6 @@ from collector.errors import StateDamaged, StateError
 from collector.model import (
     FORMAT,
     BatchRecord,
-    Evidence,
-    FileCheckpoint,
-    FileId,
     OpenRecord,
     SourceCheckpoint,
     VoidRecord,
@@ -29,6 +26,7 @@ from collector.records import encode_record
 T = TypeVar("T")
 
 REBUILD_HINT = "`joblog checkpoints rebuild` makes it again from the destination"
+NOT_INTACT = "the checksum does not fit the line"
 _SOURCE_START = b'{"kind":"source",'
 _CRC_BYTES = len(b',"crc":"01234567"}\n')
 
@@ -75,27 +73,9 @@ class Change:
     retired: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _FileLine:
-    """A FileCheckpoint, flat, so that `jq 'select(.source == "…") | .offset'` works."""
-
-    kind: Literal["file"]
-    source: str
-    path: str
-    generation: int
-    name: str
-    offset: int
-    bytes: int
-    line_feeds: int
-    terminated: bool
-    evidence: Evidence
-    holes: tuple[tuple[int, int], ...]
-
-
 _snapshot_header = TypeAdapter(SnapshotHeader)
 _journal_header = TypeAdapter(JournalHeader)
 _change = TypeAdapter(Change)
-_file_line = TypeAdapter(_FileLine)
 _source = TypeAdapter(SourceCheckpoint)
 
 
@@ -117,24 +97,6 @@ def encode_snapshot_header(header: SnapshotHeader) -> bytes:
 
 def encode_journal_header(header: JournalHeader) -> bytes:
     return seal(_journal_header.dump_json(header))
-
-
-def encode_file(at: FileCheckpoint) -> bytes:
-    file = at.file
-    line = _FileLine(
-        kind="file",
-        source=file.source,
-        path=file.path,
-        generation=file.generation,
-        name=at.name,
-        offset=at.offset,
-        bytes=at.bytes,
-        line_feeds=at.line_feeds,
-        terminated=at.terminated,
-        evidence=at.evidence,
-        holes=at.holes,
-    )
-    return seal(_file_line.dump_json(line))
 
 
 def encode_source(source: SourceCheckpoint) -> bytes:
@@ -162,23 +124,16 @@ def decode_journal_header(line: bytes, place: str) -> JournalHeader:
 
 
 def decode_change(line: bytes, place: str) -> Change:
-    return _decode(_change, line, place)
+    return decode(_change, line, place)
 
 
-def decode_file_or_source(line: bytes, place: str) -> FileCheckpoint | SourceCheckpoint:
-    if line.startswith(_SOURCE_START):
-        return _decode(_source, line, place)
-    at = _decode(_file_line, line, place)
-    return FileCheckpoint(
-        file=FileId(at.source, at.path, at.generation),
-        name=at.name,
-        offset=at.offset,
-        bytes=at.bytes,
-        line_feeds=at.line_feeds,
-        terminated=at.terminated,
-        evidence=at.evidence,
-        holes=at.holes,
-    )
+def is_source(line: bytes) -> bool:
+    """Whether the line says something of a source, and not of a file."""
+    return line.startswith(_SOURCE_START)
+
+
+def decode_source(line: bytes, place: str) -> SourceCheckpoint:
+    return decode(_source, line, place)
 
 
 def _decode_header(adapter: TypeAdapter[T], line: bytes, place: str) -> T:
@@ -193,12 +148,13 @@ def _decode_header(adapter: TypeAdapter[T], line: bytes, place: str) -> T:
             f"{place}: format {version} is newer than this joblog knows ({FORMAT})",
             hint=f"use a newer joblog; or {REBUILD_HINT}",
         )
-    return _decode(adapter, line, place)
+    return decode(adapter, line, place)
 
 
-def _decode(adapter: TypeAdapter[T], line: bytes, place: str) -> T:
+def decode(adapter: TypeAdapter[T], line: bytes, place: str) -> T:
+    """Raises StateDamaged with `place`."""
     if not intact(line):
-        raise damaged(place, "the checksum does not fit the line")
+        raise damaged(place, NOT_INTACT)
     try:
         return adapter.validate_json(line)
     except ValidationError as error:

@@ -17,7 +17,7 @@ from collector.records import SHARD_DIGITS
 from collector.state.checkpoint import Checkpoint
 from collector.state.codec import Change, JournalHeader, damaged, encode_change
 from collector.state.disk import size_bytes, state_errors, sync_folder, write_whole
-from collector.state.journal import Journal, JournalWriter, parse_journal
+from collector.state.journal import Journal, JournalEnd, JournalWriter, parse_journal
 from collector.state.lock import Holder, Lock, holder
 
 COMPACT_FROM_BYTES = 1 << 20
@@ -37,6 +37,8 @@ class StateFolder:
         self._journal = self.path / "journal.jsonl"
         self._lock = Lock(self.path / "lock")
         self._writer: JournalWriter | None = None
+        self._end: JournalEnd | None = None
+        """Where the journal ends that `load` read while the lock was held, until it is written to."""
 
     def lock(self, owner: Owner) -> None:
         """Creates the folder where it is missing. Raises StateLocked, which says who holds it."""
@@ -54,7 +56,9 @@ class StateFolder:
         line number, and StateError for a newer format or another shard's files.
         """
         with state_errors(self.path):
-            return self._load()[0]
+            checkpoint, end = self._load()
+            self._end = end if self._lock.held else None
+            return checkpoint
 
     def append(
         self,
@@ -110,21 +114,25 @@ class StateFolder:
             self._close_writer()
             self._lock.release()
 
-    def _load(self) -> tuple[Checkpoint | None, Journal | None]:
-        """The journal is read first: one that a running collector replaces in between is older than the
+    def _load(self) -> tuple[Checkpoint | None, JournalEnd]:
+        """What there is, and where the next change is to be written.
+
+        The journal is read first: one that a running collector replaces in between is older than the
         snapshot then, and its lines are skipped.
         """
         journal = self._read_journal()
         checkpoint = self._read_snapshot()
         if journal is None:
-            return checkpoint, None
+            return checkpoint, JournalEnd(checkpoint.journal if checkpoint else 0)
         found = checkpoint or Checkpoint(self.volume, self.shard)
         if journal.header.after > found.journal:
             raise damaged(str(self._snapshot), f"older than the journal, or missing ({self._journal.name})")
         for line, change in enumerate(journal.changes, start=2):
             if change.n > found.journal:
                 self._replay(found, change, f"{self._journal}:{line}")
-        return found, journal
+        if journal.last <= found.journal:  # a compaction was interrupted before its new journal
+            return found, JournalEnd(found.journal)
+        return found, JournalEnd(journal.last, journal.whole_bytes)
 
     def _replay(self, checkpoint: Checkpoint, change: Change, place: str) -> None:
         try:
@@ -167,17 +175,16 @@ class StateFolder:
             yield self._writer
 
     def _open_writer(self) -> JournalWriter:
-        """Finishes a compaction that was interrupted before its new journal."""
-        checkpoint, journal = self._load()
-        last = checkpoint.journal if checkpoint else 0
-        if journal is None or journal.last <= last:
-            return self._new_journal(last)
-        return JournalWriter.resume(self._journal, journal)
+        end, self._end = self._end or self._load()[1], None
+        if not end.whole_bytes:
+            return self._new_journal(end.last)
+        return JournalWriter.resume(self._journal, end)
 
     def _new_journal(self, after: int) -> JournalWriter:
         return JournalWriter.create(self._journal, JournalHeader(self.volume, self.shard, after))
 
     def _close_writer(self) -> None:
+        self._end = None
         if self._writer is not None:
             self._writer.close()
             self._writer = None

@@ -40,6 +40,16 @@ class Journal:
         return self.header.after + len(self.changes)
 
 
+@dataclass(frozen=True, slots=True)
+class JournalEnd:
+    """Where the next change is to be written: behind change `last`, and so many bytes of the file; 0 where a
+    new one is to begin.
+    """
+
+    last: int
+    whole_bytes: int = 0
+
+
 def parse_journal(body: bytes, place: str) -> Journal | None:
     """None where not even the header is whole. Raises StateDamaged with `place` and the line number."""
     lines = BytesIO(body).readlines()
@@ -76,9 +86,9 @@ class JournalWriter:
         return cls(path, encode_journal_header(header), last=header.after)
 
     @classmethod
-    def resume(cls, path: Path, journal: Journal) -> JournalWriter:
-        """Goes on behind the last whole line of the file that `journal` was read from."""
-        return cls(path, path.read_bytes()[: journal.whole_bytes], last=journal.last)
+    def resume(cls, path: Path, end: JournalEnd) -> JournalWriter:
+        """Goes on where the journal that was read ends: behind its last whole line."""
+        return cls(path, path.read_bytes()[: end.whole_bytes], last=end.last)
 
     def append(self, lines: Sequence[bytes]) -> None:
         """Durably writes the changes `last` + 1 and so on. After a failure nothing more is written:
