@@ -6,7 +6,7 @@ Decides with `identify`; reads evidence only where that asks for it.
 from __future__ import annotations
 
 from collector.events import Emit, FileRenamed, FileReplaced
-from collector.intake.content import is_there, same_content, starts_with_unread, up_to_holes
+from collector.intake.content import Asked, is_there, starts_with_unread, up_to_holes
 from collector.intake.copies import Nameless, content_of, cut_original, may_be_copy
 from collector.intake.discover import FileSight, Look
 from collector.intake.identify import Verdict, identify
@@ -60,6 +60,12 @@ class Catalog(Register):
 
     def observe(self, source: TrackedSource, look: Look, now: float) -> None:
         """Takes in what the source holds now: at `now`, in seconds by the wall clock."""
+        try:
+            self._observe(source, look, now)
+        finally:
+            self._volume.leave()
+
+    def _observe(self, source: TrackedSource, look: Look, now: float) -> None:
         source.looks += 1
         source.missing, source.missing_since = 0, 0.0
         source.tombstone = look.tombstone
@@ -67,8 +73,9 @@ class Catalog(Register):
         strangers: list[FileSight] = []
         for sight in up_to_holes(self._volume, source, look.files):
             tracked = source.files.get(sight.name)
-            if tracked and (tracked.device, tracked.inode) == (sight.device, sight.inode):
-                placed.add(self._seen(tracked, sight, placed, now))
+            if tracked and tracked.inode == sight.inode and tracked.device == sight.device:
+                is_as_seen = tracked.is_as_seen(sight)
+                placed.add(tracked if is_as_seen else self._seen(tracked, sight, placed, now))
             else:
                 strangers.append(sight)
         if strangers:
@@ -111,11 +118,12 @@ class Catalog(Register):
         self, tracked: TrackedFile, sight: FileSight, placed: set[TrackedFile], now: float
     ) -> TrackedFile:
         """The same name and inode: grown, truncated or rewritten. Returns the file that it is now."""
-        verdict = self._verdict(tracked, sight)
+        asked = Asked(self._volume, tracked, sight)
+        verdict = self._verdict(tracked, sight, asked)
         if verdict is Verdict.GROWN and tracked.is_unsure:
             tracked.longest = tracked.size
         if verdict is Verdict.GROWN and tracked.read_offset:
-            verdict = self._confirmed(tracked, sight)
+            verdict = self._confirmed(tracked, sight, asked)
         if verdict in (Verdict.TRUNCATED, Verdict.REPLACED):
             other = other_of_the_inode(tracked, sight, placed, self._verdict)
             if other is None:
@@ -129,12 +137,12 @@ class Catalog(Register):
             self._grow(tracked, sight, now)
         return tracked.source.files[sight.name]
 
-    def _confirmed(self, tracked: TrackedFile, sight: FileSight) -> Verdict | None:
+    def _confirmed(self, tracked: TrackedFile, sight: FileSight, asked: Asked) -> Verdict | None:
         """Growth by size alone may be another content's, and it may be long before the reader sees that: what
         is counted as lost, should it go before, must be this one's.
         """
         try:
-            if not same_content(self._volume, tracked, sight):
+            if not asked():
                 return Verdict.REPLACED
         except OSError:
             return None
@@ -170,10 +178,10 @@ class Catalog(Register):
             self._stands_there(source, sight, now)
             placed.add(source.files[sight.name])
 
-    def _verdict(self, known: TrackedFile, sight: FileSight) -> Verdict | None:
+    def _verdict(self, known: TrackedFile, sight: FileSight, asked: Asked | None = None) -> Verdict | None:
         """None where it cannot be told now: the file cannot be read, or is just going away."""
         try:
-            return identify(known, sight, lambda: same_content(self._volume, known, sight))
+            return identify(known, sight, asked or Asked(self._volume, known, sight))
         except OSError:
             return None
 
@@ -380,13 +388,3 @@ class Catalog(Register):
             self.unsettled[source] = None
         else:
             self.unsettled.pop(source, None)
-
-    # --- the end of a source
-
-    def recheck(self, source: TrackedSource) -> None:
-        """Opens every file of the source once more: on network file systems only that shows its true size."""
-        for tracked in source.files.values():
-            if tracked.name not in source.deferred:
-                self.queue.close(tracked)
-                tracked.waits_at = -1
-                self.queue.want(tracked)

@@ -20,6 +20,24 @@ LARGEST_PREFIX_BYTES = 256 << 20
 """Up to this size a copy is compared as a whole, beyond it by head and tail."""
 
 
+class Asked:
+    """Whether a file that was seen holds what was read of a known one. It is read at most once, and only
+    where somebody wants to know.
+    """
+
+    __slots__ = ("_answer", "_known", "_sight", "_volume")
+
+    def __init__(self, volume: Volume, known: TrackedFile, sight: FileSight) -> None:
+        self._volume, self._known, self._sight = volume, known, sight
+        self._answer: bool | None = None
+
+    def __call__(self) -> bool:
+        """Raises OSError where it cannot be told."""
+        if self._answer is None:
+            self._answer = same_content(self._volume, self._known, self._sight)
+        return self._answer
+
+
 def up_to_holes(volume: Volume, source: TrackedSource, sights: Sequence[FileSight]) -> Iterator[FileSight]:
     """The sights; but a file of which nothing but a hole is left to read is as long as was read."""
     known: dict[tuple[int, int], TrackedFile] = {}
@@ -75,7 +93,11 @@ def same_content(volume: Volume, tracked: TrackedFile, sight: FileSight | Tracke
     descriptor = _open_seen(volume, tracked.source, sight)
     try:
         head = _read(descriptor, tracked.head_bytes, 0)
-        tail = _read(descriptor, tracked.tail_bytes, tracked.read_offset - tracked.tail_bytes)
+        tail_at = tracked.read_offset - tracked.tail_bytes
+        is_all = tracked.read_offset <= len(head)
+        tail = (
+            head[tail_at : tracked.read_offset] if is_all else _read(descriptor, tracked.tail_bytes, tail_at)
+        )
     finally:
         close(descriptor)
     return short_hash(head) == tracked.head_hash and short_hash(tail) == tracked.tail_hash
@@ -169,16 +191,13 @@ def _read(descriptor: int, length: int, offset: int) -> bytes:
 
 def _open_seen(volume: Volume, source: TrackedSource, seen: FileSight | TrackedFile) -> int:
     """Opens what was seen, as long as it was, and nothing that has its name by now."""
-    descriptor = _open(volume, source, seen.name)
-    try:
-        status = os.fstat(descriptor)
-        if (status.st_dev, status.st_ino) != (seen.device, seen.inode) or status.st_size < seen.size:
-            raise OSError(errno.ESTALE, "it is another file by now")
-    except OSError:
+    descriptor, status = volume.open_near(source.directory.below(seen.name))
+    is_it = status.st_ino == seen.inode and status.st_dev == seen.device and status.st_size >= seen.size
+    if not is_it:
         close(descriptor)
-        raise
+        raise OSError(errno.ESTALE, "it is another file by now")
     return descriptor
 
 
 def _open(volume: Volume, source: TrackedSource, name: str) -> int:
-    return volume.open_file((*source.directory.parts, *name.split("/")))
+    return volume.open_file(source.directory.below(name))

@@ -33,6 +33,10 @@ class SourceDir:
     def __post_init__(self) -> None:
         object.__setattr__(self, "source", encode_name("/".join(self.parts)) or ".")
 
+    def below(self, name: str) -> tuple[str, ...]:
+        """The parts of a raw name below the source."""
+        return (*self.parts, name) if "/" not in name else (*self.parts, *name.split("/"))
+
 
 @dataclass(frozen=True, slots=True)
 class FileSight:

@@ -16,22 +16,13 @@ class OpenFiles:
         self._volume = volume
         self._most = most
         self._open: OrderedDict[TrackedFile, None] = OrderedDict()
-        self._directory: tuple[tuple[str, ...], int] | None = None
-        """Of the file opened last: the next one is often its neighbour. See `leave`."""
 
     def __len__(self) -> int:
         return len(self._open)
 
     def close(self) -> None:
-        self.leave()
         for tracked in list(self._open):
             self.release(tracked)
-
-    def leave(self) -> None:
-        """Closes the directory of the file opened last: its name may lead to another one soon."""
-        if self._directory is not None:
-            close(self._directory[1])
-            self._directory = None
 
     def release(self, tracked: TrackedFile) -> None:
         """Closes the file's descriptor, if it has one."""
@@ -64,19 +55,12 @@ class OpenFiles:
 
     def _open_file(self, tracked: TrackedFile) -> tuple[int, os.stat_result]:
         """Where no more files may be open, closes others of its own first."""
-        *below, name = tracked.name.split("/")
+        parts = tracked.source.directory.below(tracked.name)
         while True:
             try:
-                directory = self._enter((*tracked.source.directory.parts, *below))
-                return self._volume.open_within(directory, name)
+                return self._volume.open_near(parts)
             except OSError as error:
                 oldest = next((known for known in self._open if not known.gone), None)
                 if error.errno not in EXHAUSTED or oldest is None:
                     raise
             self.release(oldest)
-
-    def _enter(self, parts: tuple[str, ...]) -> int:
-        if self._directory is None or self._directory[0] != parts:
-            self.leave()
-            self._directory = parts, self._volume.open_directory(parts)
-        return self._directory[1]

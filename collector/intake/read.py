@@ -33,6 +33,9 @@ LEAST_LINE_BYTES = 32
 however short it is.
 """
 
+MOST_READS = 4096
+"""Files that are read into one arena, however short they are."""
+
 ROOM_BYTES = 8 << 10
 """What an arena has beyond two lines of `max_line_bytes`: a row that is open, and half of the line after it,
 are never all that a read can hold.
@@ -87,6 +90,7 @@ class Reader:
         self._name = name
         self._max_line_bytes = max_line_bytes
         self._framing = framing
+        self._volume = volume
         self._files = OpenFiles(volume, open_files)
         self._most_lines = most_lines or arena_bytes // LEAST_LINE_BYTES
         self._emit = emit
@@ -121,14 +125,14 @@ class Reader:
             left = space - position
             share = max(left // (len(todo) - done), LEAST_SHARE_BYTES, tracked.least_read_bytes)
             least = min(tracked.unread_bytes, max(LEAST_SHARE_BYTES, tracked.least_read_bytes))
-            if reads and left < least:
+            if reads and (left < least or len(reads) >= MOST_READS):
                 break
             catalog.queue.take(tracked)
             read = self._read(catalog, tracked, position, min(share, left), now)
             if read is not None:
                 reads.append(read)
                 position += read.length
-        self._files.leave()
+        self._volume.leave()
         return self._within_lines(catalog, reads, position)
 
     def _within_lines(self, catalog: Catalog, reads: list[Read], size: int) -> list[Read]:

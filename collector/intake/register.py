@@ -154,6 +154,14 @@ class Register:
         """Whether one of its files failed, and another try may still tell something."""
         return any(tracked.failures and tracked.unread_bytes for tracked in source.files.values())
 
+    def recheck(self, source: TrackedSource) -> None:
+        """Opens every file of the source once more: on network file systems only that shows its true size."""
+        for tracked in source.files.values():
+            if tracked.name not in source.deferred:
+                self.queue.close(tracked)
+                tracked.waits_at = -1
+                self.queue.want(tracked)
+
     def has_deferred(self) -> bool:
         """Whether a file waits because it may be a copy in progress."""
         return any(source.deferred for source in self.sources.values())

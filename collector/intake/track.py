@@ -125,6 +125,15 @@ class TrackedFile:
         self.missing = 0
         self.suspect = False
 
+    def is_as_seen(self, sight: FileSight) -> bool:
+        """Whether a look found all of it read, and found it just so before: then it tells nothing new."""
+        return (
+            self.mtime_ns == sight.mtime_ns
+            and self.size == sight.size == self.read_offset == self.longest
+            and self.hole_end == sight.hole_end
+            and not (self.suspect or self.missing)
+        )
+
     def end_in_hole(self, hole_end: int) -> None:
         """Nothing but a hole follows what was read, up to here: its data ends at `read_offset`."""
         self.hole_end, self.size = hole_end, self.read_offset
@@ -201,8 +210,8 @@ class TrackedSource:
         self.origin = origin
         self.files: dict[str, TrackedFile] = {}
         """By raw name; changed by `put` and `take` only."""
-        self.stems: dict[str, dict[str, TrackedFile]] = {}
-        """The same files by the stem of their name, then by name."""
+        self.stems: dict[str, TrackedFile | dict[str, TrackedFile]] = {}
+        """The same files by the stem of their name; where several have one, then by name."""
         self._stem_lengths: set[int] = set()
         """Those that a stem has or had."""
         self.gone: list[TrackedFile] = []
@@ -235,20 +244,28 @@ class TrackedSource:
         """Whether its receipt is written, and nothing changed since."""
 
     def put(self, name: str, tracked: TrackedFile) -> None:
-        """`name` leads to `tracked` now."""
+        """`name` leads to `tracked` now, which is to be called so before another one is put."""
         self.files[name] = tracked
         stem = stem_of(name)
-        self.stems.setdefault(stem, {})[name] = tracked
+        among = self.stems.get(stem)
+        if among is None or (isinstance(among, TrackedFile) and among.name == name):
+            self.stems[stem] = tracked
+        elif isinstance(among, TrackedFile):
+            self.stems[stem] = {among.name: among, name: tracked}
+        else:
+            among[name] = tracked
         self._stem_lengths.add(len(stem))
 
     def take(self, name: str) -> TrackedFile | None:
         """Removes what `name` leads to, and returns it."""
         self.deferred.pop(name, None)
-        stem = stem_of(name)
-        if name in self.files and len(self.stems[stem]) == 1:
-            del self.stems[stem]
-        elif name in self.files:
-            del self.stems[stem][name]
+        if name in self.files:
+            stem = stem_of(name)
+            among = self.stems[stem]
+            if isinstance(among, dict):
+                del among[name]
+            if not isinstance(among, dict) or not among:
+                del self.stems[stem]
         return self.files.pop(name, None)
 
     def displace(self, tracked: TrackedFile, other: TrackedFile, name: str, *, linked: bool) -> None:
@@ -270,7 +287,10 @@ class TrackedSource:
         start = name.rfind("/") + 1
         for length in sorted(self._stem_lengths):
             if start < length <= len(name):
-                for original, tracked in self.stems.get(name[:length], {}).items():
+                among = self.stems.get(name[:length])
+                if isinstance(among, TrackedFile):
+                    among = {among.name: among}
+                for original, tracked in (among or {}).items():
                     if may_follow(name, original):
                         yield tracked
 

@@ -36,6 +36,8 @@ class Volume:
         """Raises VolumeError where `path` is no directory that can be read."""
         self.path = path
         self._root = -1
+        self._near: tuple[tuple[str, ...], int] | None = None
+        """The directory that a file was last opened in by `open_near`."""
         self.device = 0
         try:
             self.refresh()
@@ -53,6 +55,7 @@ class Volume:
         self.device = os.fstat(root).st_dev
 
     def close(self) -> None:
+        self.leave()
         if self._root >= 0:
             close(self._root)
             self._root = -1
@@ -77,6 +80,21 @@ class Volume:
             return self.open_within(directory, parts[-1])[0]
         finally:
             close(directory)
+
+    def open_near(self, parts: tuple[str, ...]) -> tuple[int, os.stat_result]:
+        """As `open_file`, and what the file is. Its directory stays open for the next one, which is often its
+        neighbour, until `leave`: whoever opens a number of files leaves when they are done.
+        """
+        if self._near is None or self._near[0] != parts[:-1]:
+            self.leave()
+            self._near = parts[:-1], self.open_directory(parts[:-1])
+        return self.open_within(self._near[1], parts[-1])
+
+    def leave(self) -> None:
+        """Closes the directory that `open_near` kept: its name may lead to another one soon."""
+        if self._near is not None:
+            close(self._near[1])
+            self._near = None
 
     def open_within(self, directory: int, name: str) -> tuple[int, os.stat_result]:
         """A descriptor of a regular file in a directory that is open, and what the file is; the caller closes

@@ -29,6 +29,9 @@ ENCODE_BYTES = 12 << 20
 ENCODE_ROWS = 1 << 19
 """Pending rows that are: short lines take more memory as columns than as bytes."""
 
+MOST_SPANS = 4096
+"""A batch with so many is full: its record tells of each of them, and is read as a whole."""
+
 JSON_ROW_BYTES = 400
 """What JSON adds to a line, about: names, origin and place. Only until the first rows are encoded."""
 
@@ -181,8 +184,9 @@ class Batch:
         )
 
     def is_full(self, max_bytes: int, max_object_bytes: int) -> bool:
-        """Whether it holds so many source bytes, or they make an object so large."""
-        return self.bytes >= max_bytes or self._object_bytes() >= max_object_bytes
+        """Whether it holds so many source bytes, or they make an object so large, or are of so many files."""
+        is_large = self.bytes >= max_bytes or self._object_bytes() >= max_object_bytes
+        return is_large or len(self._spans) >= MOST_SPANS
 
     def catch_up(self) -> None:
         """Waits until the encoder is less than two row groups behind: more would only pile up in memory."""

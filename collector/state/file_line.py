@@ -75,15 +75,22 @@ def plain_place(line: bytes) -> tuple[bytes, bytes, int] | None:
 def decode_file(line: bytes, place: str) -> FileCheckpoint:
     """Raises StateDamaged with `place`. A plain line's checksum is not looked at."""
     found = _PLAIN.fullmatch(line)
-    return _general(line, place) if found is None else _plain(found)
+    return _general(line, place) if found is None else _plain(found, found[1].decode("ascii"))
 
 
-def _plain(found: re.Match[bytes]) -> FileCheckpoint:
-    source, path, generation, name, offset, size, line_feeds, terminated, *evidence = found.groups()
+def decode_plain(line: bytes, source: str) -> FileCheckpoint:
+    """Of a line of which `plain_place` told that it is plain; its source is known."""
+    found = _PLAIN.fullmatch(line)
+    assert found is not None  # noqa: S101 - see above
+    return _plain(found, source)
+
+
+def _plain(found: re.Match[bytes], source: str) -> FileCheckpoint:
+    _, path, generation, name, offset, size, line_feeds, terminated, *evidence = found.groups()
     device, inode, head_bytes, head_hash, tail_bytes, tail_hash, prefix = evidence
     path_text = path.decode("ascii")
     return FileCheckpoint(
-        file=FileId(source.decode("ascii"), path_text, int(generation)),
+        file=FileId(source, path_text, int(generation)),
         name=path_text if name == path else name.decode("ascii"),
         offset=int(offset),
         bytes=int(size),

@@ -10,7 +10,7 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from collector.model import FileCheckpoint, FileId
-from collector.state.file_line import decode_file, encode_file, plain_place
+from collector.state.file_line import decode_file, decode_plain, encode_file, plain_place
 
 Key = tuple[str, int]
 """Path and generation."""
@@ -118,4 +118,4 @@ class FileTable(Mapping[FileId, FileCheckpoint]):
 
 
 def _value(value: FileCheckpoint | bytes, source: str) -> FileCheckpoint:
-    return decode_file(value, source) if isinstance(value, bytes) else value
+    return decode_plain(value, source) if isinstance(value, bytes) else value
