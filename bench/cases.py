@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 
-from bench import data, exact, export, following, line_features
+from bench import data, exact, export, finding, following, line_features
 from bench.process import ROOT, Cost, run
 from bench.result import Result
 from bench.workbench import Bench, Case, best, collect, kind_name, once, until
@@ -178,6 +178,7 @@ CASES: dict[str, Case] = {
     "checkpoint": following.checkpoint,
     "idle": following.idle,
     "steady": following.steady,
+    **finding.CASES,
 }
 
 QUICK: dict[str, Case] = {

@@ -81,6 +81,15 @@ def many_files(folder: Path, files: int, size: int, per_source: int) -> Path:
     return volume
 
 
+def idle_sources(folder: Path, sources: int) -> Path:
+    """A volume of sources with one file of one line each, as Jobs leave them that were not finished."""
+    volume = folder / f"idle-{sources}"
+    for number in range(sources) if not volume.exists() else ():
+        (source(volume, number) / "app.log").write_bytes(b"one line of a Job that sleeps\n")
+    volume.mkdir(exist_ok=True)
+    return volume
+
+
 def source(volume: Path, number: int) -> Path:
     folder = volume / f"shop_orders-{number}_10.244.0.7_10.0.0.1_node-1"
     folder.mkdir(parents=True, exist_ok=True)

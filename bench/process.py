@@ -51,21 +51,23 @@ def run(command: Sequence[str], *, seconds: float = 900, environment: Mapping[st
     return Cost(time.monotonic() - began, usage.ru_utime + usage.ru_stime, peak)
 
 
-def start(command: Sequence[str], environment: Mapping[str, str] = {}) -> subprocess.Popen[bytes]:
+def start(
+    command: Sequence[str], environment: Mapping[str, str] = {}, log: Path = Path(os.devnull)
+) -> subprocess.Popen[bytes]:
+    """What it says on stderr goes to `log`."""
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env={**inherited, **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    with log.open("wb") as told:
+        return subprocess.Popen(
+            command, cwd=ROOT, env={**inherited, **environment}, stdout=subprocess.DEVNULL, stderr=told
+        )
 
 
 @contextmanager
-def running(command: Sequence[str], environment: Mapping[str, str] = {}) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    command: Sequence[str], environment: Mapping[str, str] = {}, log: Path = Path(os.devnull)
+) -> Iterator[subprocess.Popen[bytes]]:
     """Ended by SIGTERM; raises Failed where it had ended before, or does not end well."""
-    process = start(command, environment)
+    process = start(command, environment, log)
     try:
         yield process
         if process.poll() is not None:

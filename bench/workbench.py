@@ -106,8 +106,9 @@ def once(
     return _run(volume, to, state, how, "--once", "--complete", *options)
 
 
-def follow(volume: Path, to: Path, state: Path, *options: str) -> list[str]:
-    return _run(volume, to, state, None, "--batch-max-age", "5s", *options)
+def follow(volume: Path, to: Path, state: Path, *options: str, watch: str = "auto") -> list[str]:
+    how = {"watch": watch} if watch != "auto" else None
+    return _run(volume, to, state, how, "--batch-max-age", "5s", *options)
 
 
 def _run(
@@ -117,17 +118,18 @@ def _run(
     if how is not None:
         config = state.with_name("joblog.yaml")  # JSON is YAML
         volumes = [{"path": str(volume), **how}]
+        config.parent.mkdir(parents=True, exist_ok=True)
         config.write_text(json.dumps({"volumes": volumes, "to": str(to), "state": str(state)}))
         places = ("--config", config)
     return joblog("run", *places, "--http", "off", "--log-level", "warning", *options)
 
 
-def until(is_so: Callable[[], bool], what: str, seconds: float = 120) -> None:
+def until(is_so: Callable[[], bool], what: str, seconds: float = 120, pause: float = 0.01) -> None:
     ends = time.monotonic() + seconds
     while not is_so():
         if time.monotonic() > ends:
             raise Failed(f"waited {seconds:.0f} s for {what}")
-        time.sleep(0.01)
+        time.sleep(pause)
 
 
 def kind_name(kind: str) -> str:

@@ -11,20 +11,24 @@ from datetime import UTC, datetime
 from collector.budget import Budget, plan
 from collector.config_sections import Config, VolumeConfig
 from collector.errors import VolumeError
-from collector.events import CollectorStarted, Emit, Event
+from collector.events import Emit, Event
 from collector.finish import Finisher
 from collector.intake.catalog import Catalog
 from collector.intake.discover import Discovery
 from collector.intake.framing import framing
 from collector.intake.globs import Selection
+from collector.intake.hinted import Hinted
 from collector.intake.layout import Layout
+from collector.intake.listing import all_sources
+from collector.intake.look import Looker
+from collector.intake.mounts import choose
 from collector.intake.names import decode_name
 from collector.intake.read import Reader
 from collector.intake.removal import expect_deletable
 from collector.intake.scan import Scanner
 from collector.intake.track import TrackedSource
 from collector.intake.volume import Volume
-from collector.intake.watch import Watch, choose
+from collector.intake.watch import Watch
 from collector.model import BatchSettings, Origin, Owner, Redaction
 from collector.pipeline import Clock, Pipeline, Plan
 from collector.retention import Outlook, Retention
@@ -81,6 +85,7 @@ class Parts:
     retention: Retention | None
     watch_kind: str
     watch_reason: str
+    hinted: Hinted | None
 
 
 def open_ground(task: Task) -> Ground:
@@ -111,7 +116,7 @@ def open_ground(task: Task) -> Ground:
 def _expect_deletable(volume: Volume, discovery: Discovery, layout: Layout) -> None:
     """Raises VolumeError where retention is configured for a volume that nothing can be deleted from."""
     try:
-        sources = discovery.sources()
+        sources = all_sources(discovery)
     except OSError:
         sources = []  # the scanner will say why it cannot be listed
     expect_deletable(volume, sources, in_root=layout.source_depth == 1)
@@ -128,6 +133,7 @@ class Assembly:
         *,
         stack: ExitStack,
         wake: Callable[[], None],
+        hurry: Callable[[], None],
         give_up: Callable[[], None],
         emit: Emit,
     ) -> None:
@@ -135,7 +141,7 @@ class Assembly:
         self._ground = ground
         self._store = store
         self._stack = stack
-        self._wake = wake
+        self._wake, self._hurry = wake, hurry
         self._give_up = give_up
         self._emit = emit
         self._origins: dict[str, Origin] = {}
@@ -207,8 +213,8 @@ class Assembly:
         catalog = self._catalog(checkpoint, self._emit)
         reader = self._reader()
         self._stack.callback(reader.close)
-        kind, why, watch = self._watch()
-        scanner = self._scanner(catalog, watch, self._emit)
+        kind, why, hinted = self._watch(catalog, reader)
+        scanner = self._scanner(catalog, hinted, self._emit)
         finisher = self._finisher(catalog, checkpoint, self._emit)
         pipeline = Pipeline(
             self._plan(),
@@ -229,7 +235,7 @@ class Assembly:
         # Last in, first out: whatever waits for the destination is told to give up before it is waited for.
         self._stack.callback(self._give_up)
         pipeline.losses.note_found(voided)
-        return Parts(catalog, reader, scanner, finisher, pipeline, retention, kind, why)
+        return Parts(catalog, reader, scanner, finisher, pipeline, retention, kind, why, hinted)
 
     def _ledger(self) -> Ledger:
         task = self._task
@@ -291,38 +297,33 @@ class Assembly:
             return None
         return min(multiline.timeout_seconds, ONCE_PARTIAL_SECONDS if self._task.once else float("inf"))
 
-    def _watch(self) -> tuple[str, str, Watch | None]:
-        """How the volume is watched, why so, and the watch where there is one."""
+    def _watch(self, catalog: Catalog, reader: Reader) -> tuple[str, str, Hinted | None]:
+        """How the volume is watched, why so, and where its hints go."""
         task, volume = self._task, self._task.volume
         kind, why = choose(volume.path, volume.watch)
-        watch = None
+        hinted = None
         if kind == "inotify" and not task.once:
-            watch = Watch(volume.path, volume.name, self._wake, self._emit)
-            self._stack.callback(watch.close)
-        self._emit(
-            CollectorStarted(
-                volume=volume.name,
-                shard=task.shard,
-                path=str(volume.path),
-                layout=self._ground.layout.text,
-                watch=kind,
-                watch_reason=why,
-                to=self._store.url,
-            )
-        )
-        return kind, why, watch
+            discovery, own = self._ground.discovery, Volume(volume.path)
+            wakes = {"wake": self._wake, "hurry": self._hurry}
+            watch = Watch(own, volume.name, discovery, **wakes, emit=self._emit)
+            hinted = Hinted(discovery, catalog, watch, reader.adopt)
+            self._stack.callback(hinted.close)
+        return kind, why, hinted
 
-    def _scanner(self, catalog: Catalog, watch: Watch | None, emit: Emit) -> Scanner:
+    def _scanner(self, catalog: Catalog, hinted: Hinted | None, emit: Emit) -> Scanner:
+        looker = Looker.on(self._task.volume.path, self._ground.discovery)
+        self._stack.callback(looker.close)
         return Scanner(
             self._ground.discovery,
             catalog,
-            watch,
+            hinted,
             volume=self._task.volume.name,
             shard=self._task.shard,
             poll_interval_seconds=self._task.volume.poll_interval_seconds,
             monotonic=self._task.clock.monotonic,
             emit=emit,
             follow=not self._task.once,
+            looker=looker,
         )
 
     def _finisher(self, catalog: Catalog, checkpoint: Checkpoint, emit: Emit) -> Finisher:

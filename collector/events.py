@@ -137,6 +137,21 @@ class EntrySkipped(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class FirstRead(Event):
+    """The first bytes of a file that was written since the collector started were read. `written_at` is its
+    mtime then; both are seconds since the epoch, by the clock of whoever keeps the file and by ours.
+    """
+
+    name: ClassVar[str] = "first_read"
+    level: ClassVar[Level] = "debug"
+    volume: str
+    source: str
+    path: str
+    written_at: float
+    read_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class FileRenamed(Event):
     name: ClassVar[str] = "file_renamed"
     level: ClassVar[Level] = "debug"

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from collector.budget import MOST_SEALED, Budget
-from collector.events import BatchCommitted, Emit, LinesMalformed, LinesRedacted, LinesRepaired, LinesUnparsed
+from collector.events import (
+    BatchCommitted,
+    Emit,
+    FirstRead,
+    LinesMalformed,
+    LinesRedacted,
+    LinesRepaired,
+    LinesUnparsed,
+)
 from collector.finish import Finisher
 from collector.intake.catalog import Catalog
-from collector.intake.read import Reader
+from collector.intake.read import Read, Reader
 from collector.intake.scan import Scanner
 from collector.losses import Losses
 from collector.model import BatchRecord, BatchSettings, Loss, Owner, VoidRecord
@@ -95,6 +103,7 @@ class Pipeline:
         self._batch = self._new_batch()
         self._opened_at: float | None = None
         """When the batch got its first row, by the steady clock; None while it is empty."""
+        self._began_at = clock.wall()
         self._paid_at = clock.monotonic()
         self._debt_bytes = 0.0
         self._taken_bytes = 0
@@ -114,7 +123,7 @@ class Pipeline:
             self.seal()
         self._commit()
         self._finisher.step()
-        return moved
+        return moved or self._scanner.has_more
 
     def _collect(self, now: float) -> bool:
         if self._is_blocked():
@@ -124,6 +133,7 @@ class Pipeline:
         if not reads:
             return False
         lines = self._reader.frame(reads)
+        self._tell_first(reads)
         takes = self._reader.take(self._catalog, reads, lines)
         repaired = self._batch.add(self._reader.arena, lines, takes, int(self._clock.wall() * 1e6))
         if self._opened_at is None and self._batch.rows:
@@ -135,6 +145,16 @@ class Pipeline:
         if lines.malformed_rows:
             self._emit(LinesMalformed(self._plan.volume, lines.malformed_rows))
         return True
+
+    def _tell_first(self, reads: Sequence[Read]) -> None:
+        """Tells of files of which this is the first that was read, and how long that took."""
+        for read in reads:
+            written_at = read.mtime_ns / 1e9
+            if not read.start and read.length and written_at >= self._began_at:
+                file = read.tracked.file
+                self._emit(
+                    FirstRead(self._plan.volume, file.source, file.path, written_at, self._clock.wall())
+                )
 
     def seal(self) -> None:
         """Ends the batch, if it holds anything, and sends it on its way, with the losses found so far. Waits

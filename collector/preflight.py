@@ -17,11 +17,13 @@ from collector.budget import plan, share
 from collector.config_sections import Config, VolumeConfig
 from collector.errors import ConfigError, ExportDamaged, JoblogError, StateLocked, VolumeError
 from collector.events import Event, WatchLimited
-from collector.intake.discover import SourceDir
+from collector.intake.discover import Discovery, SourceDir
+from collector.intake.globs import Selection
 from collector.intake.layout import Layout
+from collector.intake.mounts import choose, file_system_type
 from collector.intake.removal import expect_deletable, may_delete
 from collector.intake.volume import Volume, close
-from collector.intake.watch import Watch, choose, file_system_type
+from collector.intake.watch import Watch
 from collector.retention import UNJUDGED
 from collector.sink.destination import open_store
 from collector.sink.ledger import WEAKENS
@@ -209,8 +211,23 @@ def _limits_of_notification(settings: VolumeConfig) -> list[str]:
         if isinstance(event, WatchLimited):
             limits.append(event.why)
 
-    Watch(settings.path, settings.name, lambda: None, note).close()
+    volume = Volume(settings.path)
+    discovery = Discovery(
+        volume,
+        Layout.parse(settings.layout),
+        Selection(settings.include, settings.exclude),
+        tombstone=settings.tombstone,
+        shard=0,
+        shards=1,
+    )
+    watch = Watch(volume, settings.name, discovery, wake=_nothing, hurry=_nothing, emit=note)
+    watch.enter(())
+    watch.close()
     return limits
+
+
+def _nothing() -> None:
+    """Nobody waits for hints here."""
 
 
 def _destination(url: str) -> Finding:

@@ -119,6 +119,7 @@ def _outlook(task: Task, store: Store) -> list[Outlook]:
             retrying,
             stack=stack,
             wake=lambda: None,
+            hurry=lambda: None,
             give_up=give_up.set,
             emit=log_event,
         )

@@ -9,7 +9,14 @@ from typing import Literal
 
 from collector.assembly import Assembly, Parts, Task, open_ground
 from collector.errors import Incomplete
-from collector.events import CollectorStopped, DestinationFailing, DestinationRecovered, Emit, Event
+from collector.events import (
+    CollectorStarted,
+    CollectorStopped,
+    DestinationFailing,
+    DestinationRecovered,
+    Emit,
+    Event,
+)
 from collector.sink.retry import Retrying
 from collector.sink.store import Store
 from collector.status import ShardStatus
@@ -24,7 +31,9 @@ STATUS_PART = 50
 LONGEST_WAIT_SECONDS = 1.0
 
 GATHER_SECONDS = 0.02
-"""How long hints are gathered once one came, so that many small writes make one turn and not one each."""
+"""How long hints of growth are gathered once one came, so that many small writes make one turn and not one
+each. New files and their first bytes wait for nothing.
+"""
 
 State = Literal["starting", "collecting", "draining", "stopped", "failed"]
 
@@ -38,6 +47,7 @@ class Shard:
         self._ground = open_ground(task)
         self._emit = emit
         self._wake = threading.Event()
+        self._hurry = threading.Event()
         self._stop = threading.Event()
         self._give_up = threading.Event()
         self._destination_error = ""
@@ -55,6 +65,7 @@ class Shard:
         self._stop.set()
         if self._parts is None:
             self._give_up.set()  # nothing was read yet: there is nothing to wait for the destination with
+        self._hurry.set()
         self._wake.set()
 
     def status(self) -> ShardStatus:
@@ -84,20 +95,37 @@ class Shard:
             self._store,
             stack=stack,
             wake=self._wake.set,
+            hurry=self._hurry.set,
             give_up=self._give_up.set,
             emit=self._emit,
         )
         if task.once and not assembly.has_work():
             return 0
         self._parts = assembly.parts()
+        self._tell_started(self._parts)
         self._state, self._reason = "collecting", ""
         return self._collect_once(self._parts) if task.once else self._collect(self._parts)
+
+    def _tell_started(self, parts: Parts) -> None:
+        volume = self._task.volume
+        self._emit(
+            CollectorStarted(
+                volume=volume.name,
+                shard=self._task.shard,
+                path=str(volume.path),
+                layout=self._ground.layout.text,
+                watch=parts.watch_kind,
+                watch_reason=parts.watch_reason,
+                to=self._store.url,
+            )
+        )
 
     def _collect(self, parts: Parts) -> int:
         while not self._stop.is_set():
             if not self._turn(parts):
                 self._wait(parts)
-                self._stop.wait(GATHER_SECONDS)
+                self._hurry.wait(GATHER_SECONDS)
+            self._hurry.clear()
         self._state, self._reason = "draining", "told to stop"
         self._drain(parts, DRAIN_SECONDS)
         reason = "told to stop; all that was read is committed"

@@ -18,6 +18,7 @@ from collector.events import BytesLost, CheckpointRebuilt, Emit, ObjectCompleted
 from collector.intake.discover import Discovery, SourceDir
 from collector.intake.framing import framing
 from collector.intake.layout import Layout
+from collector.intake.listing import all_sources
 from collector.intake.names import decode_name, encode_name
 from collector.intake.volume import VANISHED, Volume, close
 from collector.model import BatchRecord, CommitRecord, Loss, Span, VoidRecord
@@ -180,7 +181,7 @@ class Completion:
         """An unmounted volume is an empty directory: that is no proof that the bytes are gone."""
         self._discovery.devices = {span.evidence.device for span in record.spans}
         try:
-            empty = not self._discovery.sources()
+            empty = not all_sources(self._discovery)
         except OSError as error:
             raise _unreadable(self._volume, "", error) from None
         if empty and self._discovery.moved():

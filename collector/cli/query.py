@@ -20,6 +20,7 @@ from collector.errors import Incomplete, UsageError, VolumeError
 from collector.intake.discover import Discovery, Look, SourceDir
 from collector.intake.globs import Selection
 from collector.intake.layout import Layout
+from collector.intake.listing import all_sources
 from collector.intake.names import encode_name
 from collector.intake.volume import Volume
 from collector.query.compare import VolumeFile, VolumeTree
@@ -320,7 +321,7 @@ def _tree(settings: VolumeConfig) -> VolumeTree:
 
 def _files(volume: Volume, discovery: Discovery) -> Iterator[VolumeFile]:
     try:
-        sources = discovery.sources()
+        sources = all_sources(discovery)
     except OSError as error:
         raise VolumeError(
             f"volume {volume.path}: {error.strerror}", hint="is it mounted, and may this user read it?"

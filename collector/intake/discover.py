@@ -6,17 +6,23 @@ import errno
 import os
 import stat
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 from collector.intake.globs import Selection
 from collector.intake.holes import is_sparse
 from collector.intake.layout import Layout
 from collector.intake.names import encode_name
-from collector.intake.volume import EXHAUSTED, VANISHED, Volume, close
+from collector.intake.volume import VANISHED, Volume, close
 
 DEEPEST_LEVEL = 256
 """Directories below a source deeper than this are not looked into, and counted."""
+
+STEADY_SECONDS = 2.0
+"""A directory's mtime that has stood for so long moves at the next change: file systems count in seconds at
+worst.
+"""
 
 Skipped = tuple[str, Literal["symlink", "special", "depth"]]
 
@@ -54,18 +60,30 @@ class FileSight:
     hole_end: int = 0
 
 
+class FilePlace(Protocol):
+    """A file as it was seen last."""
+
+    name: str
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """All of one source at one moment: files by name, whether the tombstone stands, what was passed over.
 
     `unreadable` are the directories below the source that could not be listed, and the files that could not
-    be looked at, each with the reason.
+    be looked at, each with the reason. `below` are the directories below it, `mtime_ns` is its own.
     """
 
     files: tuple[FileSight, ...]
     tombstone: bool
     skipped: tuple[Skipped, ...]
     unreadable: tuple[tuple[str, str], ...] = ()
+    below: tuple[tuple[str, ...], ...] = ()
+    mtime_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -76,34 +94,21 @@ class _Seen:
     tombstone: bool = False
     skipped: list[Skipped] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    below: list[tuple[str, ...]] = field(default_factory=list)
+    mtime_ns: int = 0
 
 
 class Discovery:
     def __init__(
         self, volume: Volume, layout: Layout, selection: Selection, *, tombstone: str, shard: int, shards: int
     ) -> None:
-        self._volume = volume
+        self.volume = volume
         self._layout = layout
         self._selection = selection
         self._tombstone = tombstone
         self._shard, self._shards = shard, shards
         self.devices = {volume.device}
         """File systems that the volume is known to have been on."""
-        self.skipped: list[Skipped] = []
-        self._known: dict[tuple[tuple[str, ...], bool], SourceDir] = {}
-        """What the last listing found, so that each name is encoded once, not once a listing."""
-
-    def sources(self) -> list[SourceDir]:
-        """All sources of this shard. Raises OSError where the root cannot be listed; a directory that
-        vanishes meanwhile is simply not there.
-        """
-        self._volume.refresh()
-        self.skipped = []
-        found = self._below((), self._volume.open_directory(()))
-        if found:
-            self.devices.add(self._volume.device)
-        self._known = {(source.parts, source.flat): source for source in found}
-        return [source for source in found if self.is_mine(source)]
 
     def directory(self, parts: tuple[str, ...]) -> SourceDir:
         """The source whose raw directory names these are, as `sources` would find it."""
@@ -113,63 +118,53 @@ class Discovery:
 
     def moved(self) -> bool:
         """Whether the root is on a file system on which nothing was ever found."""
-        return self._volume.device not in self.devices
+        return self.volume.device not in self.devices
 
     def is_mine(self, source: SourceDir) -> bool:
         return self._shards == 1 or zlib.crc32(source.source.encode()) % self._shards == self._shard
 
-    def _below(self, parts: tuple[str, ...], directory: int) -> list[SourceDir]:
-        found: list[tuple[str, ...]] = []
-        deeper: list[tuple[str, ...]] = []
-        has_files = False
-        depth = len(parts)
-        try:
-            with os.scandir(directory) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        # The deepest level is one of sources, whatever their names.
-                        is_deepest = depth + 1 == self._layout.source_depth
-                        is_source = is_deepest or not self._layout.level_matches(depth, entry.name)
-                        (found if is_source else deeper).append((*parts, entry.name))
-                    elif entry.is_file(follow_symlinks=False):
-                        has_files = True
-                    else:
-                        self.skipped.append(("/".join((*parts, entry.name)), _kind(entry)))
-        finally:
-            close(directory)
-        sources = [self._source(name, flat=False) for name in found]
-        if has_files:
-            sources.append(self._source(parts, flat=True))
-        for name in deeper:
-            sources += self._try_below(name)
-        return sources
+    def source_at(self, parts: tuple[str, ...]) -> SourceDir:
+        """The source that the directory of these raw names is, or is in. A directory above all sources is
+        one of its own (`flat`), of the files directly in it.
+        """
+        for depth, name in enumerate(parts):
+            # The deepest level is one of sources, whatever their names.
+            is_deepest = depth + 1 == self._layout.source_depth
+            if is_deepest or not self._layout.level_matches(depth, name):
+                return SourceDir(parts[: depth + 1], flat=False)
+        return SourceDir(parts, flat=True)
 
-    def _source(self, parts: tuple[str, ...], *, flat: bool) -> SourceDir:
-        return self._known.get((parts, flat)) or SourceDir(parts, flat)
+    def wants_directory(self, directory: tuple[str, ...]) -> bool:
+        """Whether files of this shard may be in it, or below it."""
+        source = self.source_at(directory)
+        return source.flat or self.is_mine(source)
 
-    def _try_below(self, parts: tuple[str, ...]) -> list[SourceDir]:
-        try:
-            return self._below(parts, self._volume.open_directory(parts))
-        except OSError as error:
-            if error.errno in VANISHED:
-                return []
-            if error.errno in EXHAUSTED:
-                raise
-            # It cannot be listed: as a source of its own it says so at each look, and no other source waits.
-            return [self.directory(parts)]
+    def wants_file(self, directory: tuple[str, ...], name: str) -> bool:
+        """Whether a file of that name there is to be collected by this shard."""
+        source = self.source_at(directory)
+        below = directory[len(source.parts) :]
+        if not self.is_mine(source) or (not below and not source.flat and name == self._tombstone):
+            return False
+        return self._selection.matches("/".join((*below, name)))
 
     def mtime_ns(self, source: SourceDir) -> int | None:
         """When an entry of the source's directory last came or went; None where it is gone."""
-        try:
-            directory = self._volume.open_directory(source.parts)
-        except OSError as error:
-            if error.errno not in VANISHED:
-                raise
-            return None
-        try:
-            return os.fstat(directory).st_mtime_ns
-        finally:
-            close(directory)
+        status = self.volume.status(source.parts)
+        return status.st_mtime_ns if status and stat.S_ISDIR(status.st_mode) else None
+
+    def is_as_it_was(self, source: SourceDir, mtime_ns: int, files: Iterable[FilePlace]) -> bool:
+        """Whether the source's directory and these files in it are just what they were at the last look: then
+        another one would tell nothing new. Opens nothing. Raises OSError.
+        """
+        if self.mtime_ns(source) != mtime_ns:
+            return False
+        for file in files:
+            status = self.volume.status((*source.parts, file.name))
+            if status is None or status.st_size != file.size or status.st_mtime_ns != file.mtime_ns:
+                return False
+            if status.st_ino != file.inode or status.st_dev != file.device:
+                return False
+        return True
 
     def look(self, source: SourceDir) -> Look | None:
         """All files of the source by name, or None where its directory is gone. Raises OSError where that
@@ -191,13 +186,22 @@ class Discovery:
                 if not gone:
                     seen.unreadable.append(("/".join(below), os.strerror(error.errno or 0)))
         seen.files.sort(key=lambda sight: sight.name)
-        return Look(tuple(seen.files), seen.tombstone, tuple(seen.skipped), tuple(seen.unreadable))
+        return Look(
+            tuple(seen.files),
+            seen.tombstone,
+            tuple(seen.skipped),
+            tuple(seen.unreadable),
+            tuple(seen.below),
+            seen.mtime_ns,
+        )
 
     def _look_into(self, source: SourceDir, below: tuple[str, ...], seen: _Seen) -> list[tuple[str, ...]]:
         """Takes in one directory; returns those in it that are to be looked into."""
         deeper: list[tuple[str, ...]] = []
-        directory = self._volume.open_directory((*source.parts, *below))
+        directory = self.volume.open_directory((*source.parts, *below))
         try:
+            if not below:  # before it is listed: what comes later moves it
+                seen.mtime_ns = os.fstat(directory).st_mtime_ns
             with os.scandir(directory) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
@@ -211,6 +215,7 @@ class Discovery:
                         self._see(entry, below, seen)
         finally:
             close(directory)
+        seen.below += deeper
         return deeper
 
     def _is_tombstone(self, source: SourceDir, entry: os.DirEntry[str]) -> bool:
@@ -220,7 +225,7 @@ class Discovery:
     def _see(self, entry: os.DirEntry[str], below: tuple[str, ...], seen: _Seen) -> None:
         name = "/".join((*below, entry.name)) if below else entry.name
         if not entry.is_file(follow_symlinks=False):
-            seen.skipped.append((name, _kind(entry)))
+            seen.skipped.append((name, kind_of(entry)))
             return
         if not self._selection.matches(name):
             return
@@ -239,5 +244,5 @@ class Discovery:
             seen.files.append(FileSight(name, *place, status.st_size, status.st_mtime_ns, is_sparse(status)))
 
 
-def _kind(entry: os.DirEntry[str]) -> Literal["symlink", "special"]:
+def kind_of(entry: os.DirEntry[str]) -> Literal["symlink", "special"]:
     return "symlink" if entry.is_symlink() else "special"

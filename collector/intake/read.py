@@ -54,7 +54,7 @@ class Read:
     """`length` bytes of a file from `start`, at `at` in the arena. `head` are the file's first bytes where
     they are needed for its evidence, `tail` those before `start`. `at_end`: nothing more was there.
     `final`: what is no complete row is taken as it is; `may_wait`: else it waits until it is. `is_cut`: more
-    was read, but an arena holds no more lines.
+    was read, but an arena holds no more lines. `mtime_ns` is the file's, as it was opened.
     """
 
     tracked: TrackedFile
@@ -66,6 +66,7 @@ class Read:
     may_wait: bool
     head: bytes
     tail: bytes
+    mtime_ns: int
     is_cut: bool = False
 
 
@@ -191,6 +192,7 @@ class Reader:
             else:
                 catalog.queue.unreadable[tracked] = None
                 self._failed(tracked, error, now)
+                catalog.schedule.at(tracked.source, 0.0)  # the next looks ask again
             return None
         tracked.failures, tracked.retry_at = 0, 0.0
         catalog.queue.unreadable.pop(tracked, None)
@@ -201,7 +203,6 @@ class Reader:
             tracked.failures = 0  # that is no fault of the file's
         doubled = RETRY_SECONDS * 2.0 ** min(max(tracked.failures - 1, 0), 10)
         tracked.retry_at = now + min(doubled, LONGEST_RETRY_SECONDS)
-        tracked.source.look_at = 0.0  # the next looks ask again
         self._emit(
             FileUnreadable(
                 volume=self._name,
@@ -262,7 +263,9 @@ class Reader:
         is_ended = may_end and catalog.queue.may_take_partial(tracked, now, ends_line=ends_line)
         final = at_stop and (stop < size or is_ended)
         head = self._head(tracked, start, at, got)
-        return Read(tracked, at, start, got, at_stop and stop == size, final, may_end, head, bytes(tail))
+        at_end = at_stop and stop == size
+        mtime_ns = status.st_mtime_ns
+        return Read(tracked, at, start, got, at_end, final, may_end, head, bytes(tail), mtime_ns)
 
     def _grown(self, tracked: TrackedFile, size: int, now: float) -> int:
         """How far the file is to be read, now that it has `size` bytes."""

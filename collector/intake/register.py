@@ -9,6 +9,7 @@ from collector.events import BytesLost, Emit, SourceFound
 from collector.intake.discover import SourceDir
 from collector.intake.layout import Layout
 from collector.intake.queue import Queue
+from collector.intake.schedule import Schedule
 from collector.intake.track import TrackedFile, TrackedSource
 from collector.model import FileCheckpoint, FileId, Loss, LossReason, Origin
 
@@ -43,6 +44,8 @@ class Register:
         """How many losses of each source were taken out and do not stand in the destination yet."""
         self.urgent: dict[TrackedSource, None] = {}
         """Sources to be looked at as soon as may be."""
+        self.schedule = Schedule()
+        self._forgotten: list[SourceDir] = []
         self.unsettled: dict[TrackedSource, None] = {}
         """Sources of which the next look is to tell what became of a file."""
         self._under: dict[str, list[TrackedSource]] = {}
@@ -101,6 +104,7 @@ class Register:
     def forget(self, source: TrackedSource) -> None:
         """The source is gone from the volume and done with."""
         del self.sources[source.source]
+        self._forgotten.append(source.directory)
         self.urgent.pop(source, None)
         self.unsettled.pop(source, None)
         parts = source.directory.parts
@@ -108,6 +112,11 @@ class Register:
         for tracked in (*source.files.values(), *source.gone, *source.past):
             self.queue.drop(tracked)
             self.by_id.pop(tracked.file, None)
+
+    def take_forgotten(self) -> list[SourceDir]:
+        """The directories of sources that were forgotten since the last call: there, they would be new."""
+        forgotten, self._forgotten = self._forgotten, []
+        return forgotten
 
     def deleted(self, tracked: TrackedFile) -> None:
         """Retention deleted the file, of which all is committed: what comes under its name is another one."""

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from collector.intake.discover import FileSight, SourceDir
+from collector.intake.discover import STEADY_SECONDS, FileSight, Look, SourceDir
 from collector.model import Evidence, FileCheckpoint, FileId, FinishedBy, Origin
 
 if TYPE_CHECKING:
@@ -186,6 +186,8 @@ class TrackedSource:
         "first_seen",
         "generations",
         "gone",
+        "is_deep",
+        "is_steady",
         "look_anyway_at",
         "look_at",
         "look_every",
@@ -194,10 +196,12 @@ class TrackedSource:
         "missing",
         "missing_since",
         "mtime_ns",
+        "mtime_since",
         "newest",
         "origin",
         "past",
         "skipped",
+        "slot",
         "source",
         "stems",
         "tombstone",
@@ -233,15 +237,30 @@ class TrackedSource:
         self.looked_at = float("-inf")
         self.look_at = self.look_every = self.look_anyway_at = 0.0
         """Schedule, in seconds of a clock that only goes forward."""
+        self.slot = -1
+        """Where the schedule has it."""
         self.unsettled = False
         """Whether the next look is to tell what became of a file."""
         self.missing = 0
         self.missing_since = 0.0
-        self.mtime_ns: int | None = None
+        self.mtime_ns = 0
+        """Of its directory, as of the last look; `mtime_since` is when a look first saw it."""
+        self.mtime_since = 0.0
+        self.is_steady = False
+        """Whether a look came so long after that mtime that the next change will move it."""
+        self.is_deep = False
+        """Whether there are directories below it."""
         self.finish_by: FinishedBy | None = None
         """Why the source is taken for finished; None while it is not."""
         self.finished = False
         """Whether its receipt is written, and nothing changed since."""
+
+    def looked(self, look: Look, seconds: float) -> None:
+        """Notes by what the next look may know that nothing changed."""
+        if look.mtime_ns != self.mtime_ns:
+            self.mtime_ns, self.mtime_since = look.mtime_ns, seconds
+        self.is_steady = seconds - self.mtime_since >= STEADY_SECONDS
+        self.is_deep = bool(look.below)
 
     def put(self, name: str, tracked: TrackedFile) -> None:
         """`name` leads to `tracked` now, which is to be called so before another one is put."""

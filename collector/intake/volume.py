@@ -73,6 +73,18 @@ class Volume:
             descriptor = below
         return descriptor
 
+    def status(self, parts: Sequence[str]) -> os.stat_result | None:
+        """What has this name now; None where nothing has. Opens nothing. Raises OSError.
+
+        A link in the middle is followed, to tell no more than that something else has the name.
+        """
+        try:
+            return os.stat("/".join(parts) or ".", dir_fd=self._root, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in VANISHED:
+                raise
+            return None
+
     def open_file(self, parts: Sequence[str]) -> int:
         """A descriptor of a regular file; the caller closes it. Raises OSError, ENXIO for other kinds."""
         directory = self.open_directory(parts[:-1])

@@ -30,6 +30,7 @@ OTHER = "other"
 """Stands for a word that is in none of the sets above."""
 
 _PLAIN_VERSION = re.compile(r"; *version=[0-9](?:\.[0-9]{1,2}){0,2} *(?:;(?!.*version)|$)")
+_BUCKETS_FOUND = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _BUCKETS_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 
@@ -72,6 +73,9 @@ class Metrics:
         self._volume_errors = self._counter("volume_errors", "Times that the volume could not be read.")
         self._watch_limited = self._counter("watch_limited", "Times that notification could not serve all.")
         self._scan_seconds = self._histogram("scan_seconds", "How long a scan of the volume took.")
+        self._discovery_seconds = self._histogram(
+            "discovery_seconds", "From a file's mtime to the reading of its first bytes.", _BUCKETS_FOUND
+        )
 
         self._opened = self._counter("shards_opened", "Times that a shard was taken.")
         self._fenced = self._counter("shards_fenced", "Times that another collector took a shard over.")
@@ -107,10 +111,8 @@ class Metrics:
             self._by_volume.append(made)
         return made
 
-    def _histogram(self, name: str, help_text: str) -> Histogram:
-        made = Histogram(
-            f"joblog_{name}", help_text, ("volume",), buckets=_BUCKETS_SECONDS, registry=self._registry
-        )
+    def _histogram(self, name: str, help_text: str, buckets: Sequence[float] = _BUCKETS_SECONDS) -> Histogram:
+        made = Histogram(f"joblog_{name}", help_text, ("volume",), buckets=buckets, registry=self._registry)
         self._by_volume.append(made)
         return made
 
@@ -208,6 +210,11 @@ class Metrics:
     @_count.register
     def _(self, event: events.ScanDone) -> None:
         self._scan_seconds.labels(event.volume).observe(event.seconds)
+
+    @_count.register
+    def _(self, event: events.FirstRead) -> None:
+        # Clocks differ: what was read before it was written was read at once.
+        self._discovery_seconds.labels(event.volume).observe(max(0.0, event.read_at - event.written_at))
 
     @_count.register
     def _(self, event: events.ShardOpened) -> None:

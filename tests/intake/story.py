@@ -14,6 +14,7 @@ from collector.intake.frame import frame
 from collector.intake.framing import Frame
 from collector.intake.globs import Selection
 from collector.intake.layout import Layout
+from collector.intake.listing import all_sources
 from collector.intake.names import decode_name
 from collector.intake.read import Reader
 from collector.intake.track import TrackedSource
@@ -105,7 +106,7 @@ class Story:
 
     def look(self) -> None:
         """Lists the volume and looks at every source that is there, or was."""
-        there = {directory.source: directory for directory in self.discovery.sources()}
+        there = {directory.source: directory for directory in all_sources(self.discovery)}
         for directory in there.values():
             self.catalog.source(directory, self.now)
         for source in self.catalog:

@@ -15,6 +15,7 @@ from collector.errors import VolumeError
 from collector.intake.discover import DEEPEST_LEVEL, Discovery, Look, SourceDir
 from collector.intake.globs import Selection
 from collector.intake.layout import Layout
+from collector.intake.listing import Listing, all_sources
 from collector.intake.volume import Volume
 
 POD = "shop_load-4xk2p"
@@ -56,7 +57,7 @@ def open_descriptors() -> set[int]:
 
 def found(discovery: Discovery) -> dict[str, bool]:
     """The sources, and whether only the files directly in them are theirs."""
-    return {directory.source: directory.flat for directory in discovery.sources()}
+    return {directory.source: directory.flat for directory in all_sources(discovery)}
 
 
 # --- sources
@@ -108,7 +109,7 @@ def test_a_source_is_flat_or_not_by_its_name_alone(root: Path, discover):
     (root / "stray.log").touch()
     (root / "Not A Namespace" / "x").mkdir(parents=True)
     discovery = discover("{namespace}/{pod}")
-    sources = discovery.sources()
+    sources = all_sources(discovery)
     assert len(sources) == 4
     assert [discovery.directory(source.parts) for source in sources] == sources
 
@@ -131,8 +132,10 @@ def test_links_and_special_files_are_no_sources(root: Path, discover, tmp_path: 
     (root / POD).symlink_to(tmp_path / "elsewhere")
     os.mkfifo(root / "pipe")
     discovery = discover()
-    assert discovery.sources() == []
-    assert sorted(discovery.skipped) == [("pipe", "special"), (POD, "symlink")]
+    assert all_sources(discovery) == []
+    listing = Listing(discovery, trusts_mtimes=False)
+    assert list(listing.run(0.0, fully=True)) == [None]
+    assert sorted(listing.skipped) == [("pipe", "special"), (POD, "symlink")]
 
 
 def test_a_volume_that_is_none(tmp_path: Path):
@@ -235,7 +238,7 @@ def test_no_descriptor_is_left_open(root: Path, discover):
     discovery, volume = discover(), Volume(root)
     before = len(open_descriptors())
     for _ in range(3):
-        discovery.sources()
+        all_sources(discovery)
         look_at(discovery, POD)
         for name in ("pipe", "missing", "a"):
             with pytest.raises(OSError, match=r"regular|No such|Not a"):
@@ -285,7 +288,7 @@ def test_any_name_can_be_collected(root: Path, discover, name: bytes, encoded: s
     folder.mkdir()
     (folder / os.fsdecode(name)).write_bytes(b"x\n")
     discovery, volume = discover(), Volume(root)
-    (source,) = discovery.sources()
+    (source,) = all_sources(discovery)
     assert source.source == encoded
     look = discovery.look(source)
     assert [os.fsencode(raw) for raw in names(look)] == [name]

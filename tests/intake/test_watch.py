@@ -13,7 +13,12 @@ from pathlib import Path
 import pytest
 
 from collector.events import Event
-from collector.intake.watch import Watch, choose, file_system_type
+from collector.intake.discover import Discovery
+from collector.intake.globs import Selection
+from collector.intake.layout import Layout
+from collector.intake.mounts import choose, file_system_type
+from collector.intake.volume import Volume, close
+from collector.intake.watch import Hints, Watch
 
 DEADLINE_SECONDS = 10.0
 
@@ -22,10 +27,40 @@ class Hinted:
     """A watch, and all hints that it ever gave."""
 
     def __init__(self, root: Path) -> None:
-        self.woken = threading.Event()
+        self.woken, self.hurried = threading.Event(), threading.Event()
         self.events: list[Event] = []
         self.seen: set[str] = set()
-        self.watch = Watch(root, "default", self.woken.set, self.events.append)
+        self.opened: dict[str, bytes] = {}
+        """What was read of files through the descriptors that came with hints."""
+        volume = Volume(root) if root.exists() else Volume(root.parent)
+        discovery = Discovery(
+            volume,
+            Layout.parse("{namespace}_{pod}"),
+            Selection(["**"], ["*.tmp"]),
+            tombstone="tombstone",
+            shard=0,
+            shards=1,
+        )
+        volume.path = root
+        self.watch = Watch(
+            volume,
+            "default",
+            discovery,
+            wake=self.woken.set,
+            hurry=self.hurried.set,
+            emit=self.events.append,
+        )
+        self.watch.enter(())
+
+    def take(self) -> Hints:
+        hints = self.watch.take_hints()
+        for directory, name in [*((at, "") for at in hints.entries), *hints.bytes]:
+            self.seen.add((*directory, name)[0])
+            self.seen.add("/".join((*directory, name)))
+        for directory, name, descriptor in hints.opened:
+            self.opened["/".join((*directory, name))] = os.pread(descriptor, 100, 0)
+            close(descriptor)
+        return hints
 
     def wait_for(self, name: str) -> None:
         """Waits until `name` was hinted at, and forgets it."""
@@ -35,12 +70,12 @@ class Hinted:
                 f"no hint of {name!r} but of {self.seen}"
             )
             self.woken.clear()
-            self.seen |= self.watch.take_hints()
+            self.take()
         self.seen.discard(name)
 
     def forget(self) -> None:
         """Forgets all that came so far."""
-        self.watch.take_hints()
+        self.take()
         self.seen.clear()
 
 
@@ -67,14 +102,15 @@ def test_new_directories_are_watched_too(root: Path, hinted: Hinted):
     """A source that appears is hinted at, and so is what happens in it and below it later."""
     (root / "new" / "below").mkdir(parents=True)
     hinted.wait_for("new")
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while True:  # the watch on a new directory is set a moment after it was told of
-        hinted.forget()
-        (root / "new" / "below" / "app.log").write_bytes(b"x\n")
-        if hinted.woken.wait(0.2):
-            break
-        assert time.monotonic() < deadline
-    hinted.wait_for("new")
+    hinted.wait_for("new/below/")
+    hinted.forget()
+    (root / "new" / "below" / "app.log").write_bytes(b"x\n")
+    hinted.wait_for("new/below/app.log")
+    (root / "new").rename(root / "moved")
+    hinted.wait_for("moved/below/")
+    hinted.forget()
+    (root / "moved" / "below" / "app.log").write_bytes(b"y\n")
+    hinted.wait_for("moved/below/app.log")
 
 
 def test_moves_and_deletions(root: Path, hinted: Hinted):
@@ -110,26 +146,72 @@ def test_reading_makes_no_hints(root: Path, hinted: Hinted):
     log = root / "pod" / "app.log"
     log.write_bytes(b"x\n")
     hinted.wait_for("pod")
-    (root / "before").touch()
+    (root / "before").mkdir()
     hinted.wait_for("before")
     hinted.forget()
     for _ in range(3):
         assert log.read_bytes() == b"x\n"
         assert list((root / "pod").iterdir()) == [log]
-    (root / "after").touch()
+    (root / "after").mkdir()
     hinted.wait_for("after")
     assert "pod" not in hinted.seen
+
+
+def test_what_is_created_is_opened_at_once(root: Path, hinted: Hinted):
+    """A new file can be read through a descriptor, whatever becomes of it: in a directory that was there, and
+    in one that is new as well. Others are not opened: links, tombstones, excluded ones.
+    """
+    (root / "pod" / "tombstone").touch()
+    (root / "pod" / "scratch.tmp").touch()
+    (root / "pod" / "link.log").symlink_to("/etc/passwd")
+    (root / "pod" / "app.log").write_bytes(b"one\n")
+    hinted.wait_for("pod/")
+    (root / "new").mkdir()
+    hinted.wait_for("new/")
+    with (root / "new" / "app.log").open("wb", buffering=0) as file:
+        while "new/app.log" not in hinted.opened:
+            assert hinted.woken.wait(DEADLINE_SECONDS)
+            hinted.woken.clear()
+            hinted.take()
+        file.write(b"two\n")
+    hinted.wait_for("new/app.log")
+    assert set(hinted.opened) == {"pod/app.log", "new/app.log"}
+
+
+def test_growth_may_wait_and_first_bytes_may_not(root: Path, hinted: Hinted):
+    """Whoever listens may gather growth for a moment; a new file, its first bytes and its end are urgent."""
+    with (root / "pod" / "app.log").open("wb", buffering=0) as file:
+        hinted.wait_for("pod/")
+        assert hinted.hurried.wait(DEADLINE_SECONDS)
+        hinted.hurried.clear()
+        file.write(b"one\n")
+        assert hinted.hurried.wait(DEADLINE_SECONDS)
+        hinted.wait_for("pod/app.log")
+        hinted.hurried.clear()
+        file.write(b"two\n")
+        hinted.wait_for("pod/app.log")
+        assert not hinted.hurried.is_set()
+    (root / "pod" / "app.log").unlink()
+    assert hinted.hurried.wait(DEADLINE_SECONDS)
+
+
+def test_an_overflow_is_told(root: Path, hinted: Hinted):
+    """More events than the kernel keeps: whoever takes hints knows that they are not all."""
+    hinted.watch.on_queue_overflow()
+    assert hinted.hurried.is_set()
+    assert hinted.take().overflowed
+    assert not hinted.take().overflowed
 
 
 def test_hints_from_many_events_at_once(root: Path, hinted: Hinted):
     """Hints are taken while others come in: none is lost."""
     names = {f"pod-{number}" for number in range(300)}
-    writer = threading.Thread(target=lambda: [(root / name).touch() for name in sorted(names)])
+    writer = threading.Thread(target=lambda: [(root / name).mkdir() for name in sorted(names)])
     writer.start()
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not names <= hinted.seen:
         assert time.monotonic() < deadline
-        hinted.seen |= hinted.watch.take_hints()
+        hinted.take()
     writer.join()
 
 
@@ -143,7 +225,7 @@ def test_closed_cleanly(root: Path, hinted: Hinted):
     (root / "later").mkdir()
     after.wait_for("later")
     after.watch.close()
-    assert hinted.watch.take_hints() == set()
+    assert hinted.watch.take_hints() == Hints()
     assert not hinted.woken.is_set()
     hinted.watch.close()
 
@@ -152,16 +234,13 @@ LIMITED = textwrap.dedent(
     """
     import sys
     from pathlib import Path
-    from collector.intake.watch import Watch
+    sys.path.insert(0, sys.argv[2])
+    from test_watch import Hinted
 
-    def wake():
-        pass
-
-    events = []
-    watch = Watch(Path(sys.argv[1]), "default", wake, events.append)
-    assert watch.take_hints() == set()
-    watch.close()
-    for event in events:
+    hinted = Hinted(Path(sys.argv[1]))
+    print(hinted.watch.watched, hinted.watch.is_whole)
+    hinted.watch.close()
+    for event in hinted.events:
         print(event.name, event.why)
     """
 )
@@ -173,28 +252,45 @@ def watch_within(root: Path, limit: str, allowed: int) -> list[str]:
     if subprocess.run([*namespace, "test", "-w", f"/proc/sys/user/{limit}"], check=False).returncode:
         pytest.skip("a user namespace with limits of its own cannot be made here")
     script = f'echo {allowed} > /proc/sys/user/{limit} && exec "$@"'
-    command = [*namespace, "sh", "-c", script, "sh", sys.executable, "-c", LIMITED, str(root)]
+    command = [
+        *namespace,
+        "sh",
+        "-c",
+        script,
+        "sh",
+        sys.executable,
+        "-c",
+        LIMITED,
+        str(root),
+        str(Path(__file__).parent),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout.splitlines()
 
 
-@pytest.mark.parametrize("limit", ["max_inotify_instances", "max_inotify_watches"])
-def test_the_limit_of_inotify_is_no_error(root: Path, limit: str):
+@pytest.mark.parametrize(
+    ("limit", "setting"),
+    [("max_inotify_instances", "max_user_instances"), ("max_inotify_watches", "max_user_watches")],
+)
+def test_the_limit_of_inotify_is_no_error(root: Path, limit: str, setting: str):
     """Without any instance or watch left, a warning says so and what to raise, and polling serves."""
-    (line,) = watch_within(root, limit, 0)
+    watched, line = watch_within(root, limit, 0)
+    assert watched == "0 False"
     assert line.startswith("watch_limited")
-    assert "polling instead" in line
-    assert "max_user_watches" in line
+    assert "polling" in line
+    assert f"fs.inotify.{setting}" in line
 
 
 def test_fewer_watches_than_directories(root: Path):
-    """Those that can be watched are; polling serves the rest, and nothing fails."""
+    """Those that can be watched are; polling serves the rest, and nothing fails: one warning says so."""
     for number in range(20):
         (root / f"pod-{number}").mkdir()
-    lines = watch_within(root, "max_inotify_watches", 10)
-    assert all(line.startswith("watch_limited") for line in lines)
+    watched, line = watch_within(root, "max_inotify_watches", 10)
+    assert watched == "10 False"
+    assert line.startswith("watch_limited")
+    assert "fs.inotify.max_user_watches" in line
 
 
 def test_a_root_that_is_gone_is_no_error(root: Path):

@@ -130,6 +130,7 @@ class Driven:
             retrying,
             stack=self.stack,
             wake=lambda: None,
+            hurry=lambda: None,
             give_up=lambda: None,
             emit=_ignore,
         )

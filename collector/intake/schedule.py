@@ -1,0 +1,33 @@
+"""When each source is to be looked at next: asked each poll interval, so it costs by what is due, not by
+how many there are.
+"""
+
+from __future__ import annotations
+
+from collector.intake.track import TrackedSource
+
+
+class Schedule:
+    """Sources by the second in which they are due, of a clock that only goes forward."""
+
+    def __init__(self) -> None:
+        self._due: dict[int, list[TrackedSource]] = {}
+
+    def at(self, source: TrackedSource, seconds: float) -> None:
+        """It is to be looked at then, and not when an earlier call said."""
+        source.look_at, source.slot = seconds, int(seconds)
+        self._due.setdefault(source.slot, []).append(source)
+
+    def take_due(self, seconds: float) -> list[TrackedSource]:
+        """Those that are due now, the longest waiting first: each is to be scheduled anew."""
+        due: list[TrackedSource] = []
+        for slot in sorted(slot for slot in self._due if slot <= seconds):
+            for source in dict.fromkeys(self._due.pop(slot)):
+                if source.slot != slot:
+                    continue  # it was put elsewhere meanwhile
+                if source.look_at > seconds:
+                    self.at(source, source.look_at)
+                else:
+                    source.slot = -1
+                    due.append(source)
+        return due
