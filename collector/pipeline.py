@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from collector.sink.ledger import Ledger
 from collector.sink.ship import Shipper
 from collector.state.checkpoint import Checkpoint
 from collector.state.folder import StateFolder
+from collector.status import DiscoverySeconds
 from collector.takeover import pack_snapshot
 
 SNAPSHOT_EVERY = 512
@@ -104,6 +106,8 @@ class Pipeline:
         self._opened_at: float | None = None
         """When the batch got its first row, by the steady clock; None while it is empty."""
         self._began_at = clock.wall()
+        self._found_after: deque[float] = deque(maxlen=1000)
+        """How many seconds after their mtime the newest files were read first."""
         self._paid_at = clock.monotonic()
         self._debt_bytes = 0.0
         self._taken_bytes = 0
@@ -151,10 +155,9 @@ class Pipeline:
         for read in reads:
             written_at = read.mtime_ns / 1e9
             if not read.start and read.length and written_at >= self._began_at:
-                file = read.tracked.file
-                self._emit(
-                    FirstRead(self._plan.volume, file.source, file.path, written_at, self._clock.wall())
-                )
+                file, read_at = read.tracked.file, self._clock.wall()
+                self._emit(FirstRead(self._plan.volume, file.source, file.path, written_at, read_at))
+                self._found_after.append(max(0.0, read_at - written_at))
 
     def seal(self) -> None:
         """Ends the batch, if it holds anything, and sends it on its way, with the losses found so far. Waits
@@ -294,6 +297,10 @@ class Pipeline:
     @property
     def batch_bytes(self) -> int:
         return self._batch.bytes
+
+    def discovery_seconds(self) -> DiscoverySeconds | None:
+        after = sorted(self._found_after)
+        return DiscoverySeconds(after[len(after) // 2], after[len(after) * 99 // 100]) if after else None
 
     def due_seconds(self) -> float:
         """In how many seconds the batch, or a half line, will have waited long enough."""

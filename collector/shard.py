@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Literal
 
 from collector.assembly import Assembly, Parts, Task, open_ground
@@ -34,6 +35,9 @@ GATHER_SECONDS = 0.02
 """How long hints of growth are gathered once one came, so that many small writes make one turn and not one
 each. New files and their first bytes wait for nothing.
 """
+
+MATCHED, FINISHED = attrgetter("origin.matched"), attrgetter("finished")
+"""Of a source; of a hundred thousand the quickest way to ask."""
 
 State = Literal["starting", "collecting", "draining", "stopped", "failed"]
 
@@ -238,8 +242,8 @@ class Shard:
             epoch=pipeline.checkpoint.epoch,
             sequence=pipeline.checkpoint.sequence,
             sources=len(sources),
-            sources_unmatched=sum(not source.origin.matched for source in sources),
-            sources_finished=sum(source.finished for source in sources),
+            sources_unmatched=len(sources) - sum(map(MATCHED, sources)),
+            sources_finished=sum(map(FINISHED, sources)),
             files=catalog.files(),
             open_files=parts.reader.open_files,
             backlog_bytes=catalog.queue.unread_bytes() + pipeline.uncommitted_bytes,
@@ -254,6 +258,9 @@ class Shard:
             unreadable_bytes=catalog.queue.unreadable_bytes(),
             lost_sources=pipeline.losses.worst(),
             free_bytes=parts.retention.free_bytes if parts.retention else None,
+            files_waiting=catalog.queue.waiting(),
+            watched_directories=parts.hinted.watched if parts.hinted else None,
+            discovery_seconds=pipeline.discovery_seconds(),
         )
 
     def _on_the_wall(self, steady: float) -> datetime:

@@ -16,6 +16,23 @@ class LostSource:
 
 
 @dataclass(frozen=True, slots=True)
+class FilesWaiting:
+    """`turn`: for the next turn; `line`: for the end of a line; `retry`: they could not be read."""
+
+    turn: int = 0
+    line: int = 0
+    retry: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoverySeconds:
+    """Of a hundred new files, this many were read within so many seconds."""
+
+    p50: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True)
 class ShardStatus:
     """What one shard does now: for `/api/status`, `/readyz`, metrics and `joblog status`.
 
@@ -23,7 +40,9 @@ class ShardStatus:
     `backlog_bytes` were seen on the volume and are not yet committed; `unreadable_bytes` of them are in
     files that could not be read at the last try. `lost_bytes` are by reason, of all runs, in the sources
     that are still known; `lost_sources` are those that lost most. `free_bytes` of the volume's file system
-    are measured only where retention is configured.
+    are measured only where retention is configured. `files_waiting` are those of `files` that have bytes to
+    be read, by what they wait for. `watched_directories` is None where nothing is notified.
+    `discovery_seconds` are from mtime to first reading: of the files that were written last, at most 1,000.
     """
 
     volume: str
@@ -54,3 +73,6 @@ class ShardStatus:
     unreadable_bytes: int = 0
     lost_sources: tuple[LostSource, ...] = ()
     free_bytes: int | None = None
+    files_waiting: FilesWaiting = FilesWaiting()
+    watched_directories: int | None = None
+    discovery_seconds: DiscoverySeconds | None = None

@@ -85,6 +85,7 @@ def _show(statuses: Sequence[ShardStatus], now: datetime) -> None:
         table.add_row(*(Text(printable(cell)) for cell in _row(one, now)))
     console.print(table)
     for one in statuses:
+        console.print(Text(printable(_finding(one))), soft_wrap=True)
         for lost in one.lost_sources:
             reasons = ", ".join(f"{why} {count} bytes" for why, count in sorted(lost.lost_bytes.items()))
             console.print(Text(printable(f"lost in {one.volume}: {lost.source}: {reasons}")), soft_wrap=True)
@@ -108,6 +109,22 @@ def _row(one: ShardStatus, now: datetime) -> tuple[str, ...]:
         _size(sum(one.lost_bytes.values())),
         one.to,
     )
+
+
+def _finding(one: ShardStatus) -> str:
+    """How new files are found, and how soon."""
+    told = [f"watch of {one.volume}: {one.watch} ({one.watch_reason})"] if one.watch else []
+    if one.watched_directories is not None:
+        told.append(f"{one.watched_directories} directories watched")
+    told.append(f"last scan {one.last_scan_seconds:.3f} s")
+    if one.discovery_seconds is not None:
+        found = one.discovery_seconds
+        told.append(f"new files read after {found.p50:.3f} s (p50), {found.p99:.3f} s (p99)")
+    waiting = one.files_waiting
+    told.append(
+        f"files waiting: {waiting.turn} to be read, {waiting.line} for a line, {waiting.retry} to retry"
+    )
+    return "; ".join(told)
 
 
 def _size(count: float) -> str:

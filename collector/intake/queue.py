@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collector.intake.track import TrackedFile, TrackedSource
+from collector.status import FilesWaiting
 
 REACH_SECONDS = 10.0
 """How long a file that was unlinked while open is still read after it last grew."""
@@ -89,6 +90,9 @@ class Queue:
     def next_partial(self) -> float | None:
         """When the next rest will have waited long enough."""
         return min((tracked.grown_at + patience for tracked, patience in self.partial.items()), default=None)
+
+    def waiting(self) -> FilesWaiting:
+        return FilesWaiting(len(self.ready), len(self.partial), len(self.unreadable))
 
     def unread_bytes(self) -> int:
         waiting = {*self.ready, *self.partial, *self.unreadable}

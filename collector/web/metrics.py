@@ -269,6 +269,9 @@ _GAUGES: tuple[tuple[str, str, Callable[[ShardStatus], float]], ...] = (
     ("sources_finished", "Those of them that are finished.", lambda s: s.sources_finished),
     ("files", "Files that are known.", lambda s: s.files),
     ("open_files", "Files that are open.", lambda s: s.open_files),
+    ("files_to_read", "Files that are read in the next turn.", lambda s: s.files_waiting.turn),
+    ("files_partial", "Files whose rest is no complete line.", lambda s: s.files_waiting.line),
+    ("files_to_retry", "Files that could not be read at the last try.", lambda s: s.files_waiting.retry),
     ("sequence", "Number of the last commit record.", lambda s: s.sequence),
     ("epoch", "Epoch of the shard's owner.", lambda s: s.epoch),
     ("batch_rows", "Rows that wait in the open batch.", lambda s: s.batch_rows),
@@ -290,6 +293,11 @@ class _ShardGauges:
             "volume_free_bytes",
             "Free bytes of the volume's file system, where retention is configured.",
             lambda status: status.free_bytes,
+        )
+        yield self._family(
+            "watched_directories",
+            "Directories that the kernel gives notification of, where it is asked to.",
+            lambda status: status.watched_directories,
         )
         yield self._family(
             "seconds_since_last_commit",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.status import ShardStatus
+from collector.status import DiscoverySeconds, FilesWaiting, ShardStatus
 from collector.web.metrics import Metrics
 from collector.web.server import WebServer
 
@@ -46,6 +46,9 @@ STATUS = ShardStatus(
     last_commit_at=None,
     last_scan_at=datetime(2026, 11, 22, 9, 5, tzinfo=UTC),
     last_scan_seconds=0.01,
+    files_waiting=FilesWaiting(1, 2, 3),
+    watched_directories=31,
+    discovery_seconds=DiscoverySeconds(0.001, 0.0098),
 )
 
 
@@ -95,17 +98,22 @@ def answering(body: bytes, code: int = 200) -> Iterator[str]:
 
 
 def test_a_line_for_each_shard():
-    """A header and a line each, in columns, with nothing cut off in a pipe."""
+    """A header and a line each, in columns, with nothing cut off in a pipe; then how each finds new files."""
     away = replace(STATUS, shard=1, ready=False, reason="the destination answers 403")
     with serving(STATUS, away) as address:
         done = status("--http", address)
     assert done.returncode == 0, done.stderr
-    header, first, second = done.stdout.splitlines()
+    header, first, second, found, _ = done.stdout.splitlines()
     assert header.split()[:4] == ["VOLUME", "SHARD", "STATE", "SOURCES"]
     assert re.sub(" +", " ", first).strip() == (
         "default 0 collecting 30 (12 finished) 41 3.0 MiB 1234 never 30 B s3://logs/prod"
     )
     assert "collecting (not ready: the destination answers 403)" in second
+    assert found == (
+        "watch of default: inotify (ext4 is local); 31 directories watched; last scan 0.010 s; "
+        "new files read after 0.001 s (p50), 0.010 s (p99); "
+        "files waiting: 1 to be read, 2 for a line, 3 to retry"
+    )
 
 
 def test_json_is_what_the_collector_says():
@@ -137,7 +145,7 @@ def test_nothing_of_the_answer_reaches_the_terminal_raw():
         done = status("--http", address)
     assert "\x1b" not in done.stdout
     assert r"\x1b[31mred\n" in done.stdout
-    assert done.stdout.count("\n") == 2
+    assert done.stdout.count("\n") == 3
 
 
 def test_nobody_listens():
