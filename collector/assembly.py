@@ -62,9 +62,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What the user may have got wrong, opened: the volume, what its names mean, the state folder, and how
-    much memory there is.
-    """
+    """What the user may have got wrong, opened: volume, what its names mean, state folder, memory."""
 
     layout: Layout
     volume: Volume

@@ -94,7 +94,7 @@ class Span:
     `reads` are (end offset, microseconds since the epoch): the span was read in these steps, each
     framed on its own and observed at that time, so that the same rows can be made again.
     `origin` is an index into the record's `origins`. `name` is the encoded name at the time.
-    `terminated` says that the last of its bytes is a line feed; None in records that do not tell.
+    `terminated`: its last byte is a line feed, `starts_line`: a line starts at its first; None: not told.
     `content_sha256` is of what its rows hold (each row's bytes, and a line feed where `eol` is true), where
     that differs from the source bytes.
     """
@@ -111,6 +111,7 @@ class Span:
     name: str
     evidence: Evidence
     terminated: bool | None = None
+    starts_line: bool | None = None
     content_sha256: str | None = None
 
     @property
@@ -159,6 +160,7 @@ class Take:
     line_feeds: int
     terminated: bool
     evidence: Evidence
+    starts_line: bool = True
 
 
 @dataclass(frozen=True, slots=True)

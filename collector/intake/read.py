@@ -320,7 +320,7 @@ class Reader:
 
     def _advance(self, read: Read, consumed: int, rows: int, *, line_feeds: int) -> Take:
         tracked = read.tracked
-        end = read.start + consumed
+        end, starts_line = read.start + consumed, tracked.terminated
         if consumed:
             data = self._view[read.at : read.at + consumed]
             if tracked.prefix is not None:
@@ -332,6 +332,7 @@ class Reader:
             tracked.tail_bytes, tracked.tail_hash = len(tail), short_hash(tail)
             tracked.read_offset = tracked.taken_offset = end
             tracked.least_read_bytes = 0
+            tracked.terminated = data[-1] == LINE_FEED
         return Take(
             file=tracked.file,
             name=encode_name(tracked.name),
@@ -341,8 +342,9 @@ class Reader:
             end=end,
             rows=rows,
             line_feeds=line_feeds,
-            terminated=bool(consumed) and self._view[read.at + consumed - 1] == LINE_FEED,
+            terminated=bool(consumed) and tracked.terminated,
             evidence=tracked.evidence(),
+            starts_line=starts_line,
         )
 
     def _requeue(self, catalog: Catalog, read: Read, consumed: int) -> None:

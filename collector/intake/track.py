@@ -69,6 +69,7 @@ class TrackedFile:
         "tail_bytes",
         "tail_hash",
         "taken_offset",
+        "terminated",
         "waits_at",
     )
 
@@ -84,6 +85,8 @@ class TrackedFile:
         self.mtime_ns: int | None = None
         self.read_offset = self.taken_offset = self.committed_offset = 0
         """`taken_offset` is where the last row ended: before `read_offset` where a hole was skipped."""
+        self.terminated = True
+        """Whether the last row that was taken, if any, ended in a line feed."""
         self.head_bytes = self.tail_bytes = 0
         self.head_hash = self.tail_hash = NOTHING
         self.prefix: _Hash | None = hashlib.sha256()
@@ -114,6 +117,7 @@ class TrackedFile:
         self.device, self.inode = evidence.device, evidence.inode
         self.head_bytes, self.head_hash = evidence.head_bytes, evidence.head_hash
         self.tail_bytes, self.tail_hash = evidence.tail_bytes, evidence.tail_hash
+        self.terminated = checkpoint.terminated or not checkpoint.bytes
         if checkpoint.offset:
             self.prefix = None
 

@@ -63,7 +63,7 @@ class _OpenSpan:
         self.file, self.origin, self.start = take.file, origin, take.start
         self.end = take.start
         self.rows = self.line_feeds = 0
-        self.terminated = False
+        self.starts_line, self.terminated = take.starts_line, False
         self.reads: list[tuple[int, int]] = []
         self.name = take.name
         self.evidence = take.evidence
@@ -98,6 +98,7 @@ class _OpenSpan:
             name=self.name,
             evidence=self.evidence,
             terminated=self.terminated,
+            starts_line=self.starts_line,
             content_sha256=self.content.hexdigest() if self.content is not None else None,
         )
 

@@ -242,7 +242,7 @@ class Checkpoint:
             at,
             bytes=at.bytes - (span.end - span.start),
             line_feeds=at.line_feeds - span.line_feeds,
-            terminated=True,  # before a span are whole lines, but for pieces of long ones
+            terminated=span.starts_line is not False if span.end == at.offset else at.terminated,
             evidence=replace(at.evidence, prefix_sha256=None),
         )
         self.files.put(left)

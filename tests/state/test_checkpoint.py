@@ -138,6 +138,15 @@ def test_what_is_void_is_not_counted(make):
     assert (other.offset, other.bytes, other.line_feeds) == (40, 40, 4)
 
 
+def test_what_is_void_is_taken_back_to_half_a_line(make):
+    """Before a void span may stand a piece of a long line, or half a line: that has no line feed again."""
+    first = make.batch(1, make.span(end=10, line_feeds=0, terminated=False))
+    second = make.batch(2, replace(make.span(start=10, end=25), starts_line=False))
+    checkpoint = after(make.open(), first, second, make.void(3, 2, (make.loss(10, 25),)))
+    at = checkpoint.files[FileId("ns_pod", "app.log", 0)]
+    assert (at.bytes, at.line_feeds, at.terminated) == (10, 0, False)
+
+
 def test_void_of_a_batch_that_was_seen_complete(make):
     """A collector that was taken over may have seen its object, and its successor given it up."""
     checkpoint = after(make.open(), make.batch(1, make.span(end=10)))
