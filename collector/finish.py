@@ -7,29 +7,25 @@ its receipt put. Bytes that come later make it unfinished again, and give a furt
 
 from __future__ import annotations
 
-import os
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
 
-from collector.errors import ObjectMissing, VolumeError
 from collector.events import Emit, ReceiptWritten
 from collector.intake.catalog import Catalog
 from collector.intake.names import encode_name
-from collector.intake.rehash import hashed
 from collector.intake.track import TrackedFile, TrackedSource
-from collector.intake.volume import Volume, close
+from collector.intake.volume import Volume
 from collector.model import FileCheckpoint, FileId, FinishedBy, Receipt, ReceiptFile, SourceCheckpoint
-from collector.records import decode_receipt, encode_receipt, receipt_key
+from collector.receipts import ReceiptWriter, Written
 from collector.sink.store import Store
 from collector.state.checkpoint import Checkpoint
 from collector.state.folder import StateFolder
-from collector.state.receipt import build, carried, says_the_same
+from collector.state.receipt import build
 
-TOMBSTONE_BYTES = 256
 WRITERS = 8
 MOST_WAITING = 64
 
@@ -44,13 +40,6 @@ MOST_TRIES = 3
 
 QUIET_SECONDS = 10.0
 """A source that went on after its receipt must be quiet for so long before the next revision."""
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    source: TrackedSource
-    receipt: Receipt
-    is_new: bool
 
 
 class Finisher:
@@ -73,9 +62,7 @@ class Finisher:
         self._catalog = catalog
         self._checkpoint = checkpoint
         self._folder = folder
-        self._store = store
-        self._volume = volume
-        self._tombstone = tombstone
+        self._writer = ReceiptWriter(store, volume, tombstone=tombstone)
         self._idle_seconds = complete_after_idle_seconds
         self._complete = complete
         self._follow = follow
@@ -90,7 +77,9 @@ class Finisher:
         self._awaiting: dict[TrackedSource, int] = {}
         """Those of which all is read, and not all committed: only a commit, or a look, can change that."""
         self._sequence = checkpoint.sequence
-        self._writing: list[Future[Written]] = []
+        self._writing: dict[Future[Written], None] = {}
+        self._ended: deque[Future[Written]] = deque()
+        """Of those, the ones that are done."""
 
     @property
     def writing(self) -> bool:
@@ -118,9 +107,13 @@ class Finisher:
             self._stirred[source] = None
         elif source.finish_by is None and (reason := self.reason(source, now)):
             source.finish_by = reason
-            self._closing[source] = source.looks
             self._catalog.recheck(source)
-            self._catalog.urgent[source] = None
+            # `--complete` was said before this look, which is the one that is asked for then.
+            is_last = reason == "complete" and not (source.missing or source.unsettled)
+            self._closing[source] = source.looks - is_last
+            self._stirred[source] = None
+            if not is_last:
+                self._catalog.urgent[source] = None
 
     def step(self) -> None:
         """Notes the receipts that stand, many at once, and sends off those of sources that are done."""
@@ -201,17 +194,21 @@ class Finisher:
 
     def _write(self, source: TrackedSource) -> None:
         receipt, unhashed = self._receipt(source)
-        future = self._pool.submit(self._put, source, receipt, unhashed)
-        future.add_done_callback(lambda _: self._wake_to_note())
-        self._writing.append(future)
+        known = self._checkpoint.sources[source.source]
+        future = self._pool.submit(self._writer.put, source, known, receipt, unhashed)
+        self._writing[future] = None
+        future.add_done_callback(self._end)
+
+    def _end(self, future: Future[Written]) -> None:
+        self._ended.append(future)
+        self._wake_to_note()
 
     def _wake_to_note(self) -> None:
         if self._is_noting_due():
             self._wake()
 
     def _is_noting_due(self) -> bool:
-        writing = self._writing
-        return bool(writing) and sum(each.done() for each in writing) >= min(NOTED_AT_ONCE, len(writing))
+        return bool(self._writing) and len(self._ended) >= min(NOTED_AT_ONCE, len(self._writing))
 
     def _receipt(self, source: TrackedSource) -> tuple[Receipt, dict[FileId, FileCheckpoint]]:
         """The receipt, and the files whose hash is not at hand and must be read again."""
@@ -246,71 +243,14 @@ class Finisher:
             if at.bytes and not hashes[file] and (file.path, file.generation) not in void
         }
 
-    # On the writers' threads, so that this one goes on collecting: what has to be read again, and the put.
-
-    def _put(
-        self, source: TrackedSource, receipt: Receipt, unhashed: dict[FileId, FileCheckpoint]
-    ) -> Written:
-        """Puts the receipt under the first revision that is free, unless it already stands."""
-        before = self._standing(receipt, receipt.revision - 1)
-        if before is not None:
-            receipt = carried(before, receipt)
-        if source.tombstone or any(file.sha256 is None for file in receipt.files):
-            receipt = self._read_again(source, receipt, unhashed)
-        if before is not None and says_the_same(before, receipt):
-            return Written(source, before, is_new=False)
-        while True:
-            key = _key(receipt, receipt.revision)
-            if self._store.put_new(key, encode_receipt(receipt)):
-                return Written(source, receipt, is_new=True)
-            standing = self._standing(receipt, receipt.revision)
-            if standing is None:
-                continue
-            receipt = carried(standing, receipt)
-            if says_the_same(standing, receipt):
-                return Written(source, standing, is_new=False)
-            receipt = replace(receipt, revision=receipt.revision + 1)
-
-    def _standing(self, receipt: Receipt, revision: int) -> Receipt | None:
-        """What stands under this revision of the receipt."""
-        if not revision:
-            return None
-        key = _key(receipt, revision)
-        try:
-            return decode_receipt(self._store.get(key), key)
-        except ObjectMissing:
-            return None
-
-    def _read_again(
-        self, source: TrackedSource, receipt: Receipt, unhashed: dict[FileId, FileCheckpoint]
-    ) -> Receipt:
-        """Fills in what only the volume knows: the tombstone, and the hashes that a restart in the middle of
-        a file left open. Where it is gone meanwhile, the receipt says less.
-        """
-        directory = source.directory.parts
-        try:
-            volume = Volume(self._volume.path)
-        except VolumeError:
-            return receipt
-        try:
-            tombstone = _tombstone(volume, (*directory, self._tombstone)) if source.tombstone else None
-            files = [
-                hashed(volume, directory, at, file)
-                if file.sha256 is None and (at := unhashed.get(_id(receipt, file)))
-                else file
-                for file in receipt.files
-            ]
-        finally:
-            volume.close()
-        return replace(receipt, tombstone=tombstone, files=tuple(files))
-
     # --- back on the shard's own thread
 
     def _note_written(self) -> None:
-        done = {future: None for future in self._writing if future.done()}
-        self._writing = [future for future in self._writing if future not in done]
         noted = []
-        for written in (future.result() for future in done):
+        while self._ended:
+            ended = self._ended.popleft()
+            del self._writing[ended]
+            written = ended.result()
             receipt = written.receipt
             known = self._checkpoint.sources[receipt.source]
             still = self._is_still(written)
@@ -332,9 +272,11 @@ class Finisher:
 
     def _is_still(self, written: Written) -> bool:
         """Whether the source holds what the receipt says, and no more came while it was written."""
-        committed = self._checkpoint.files_of(written.receipt.source)
-        receipted = sum(file.bytes for file in written.receipt.files)
-        unchanged = sum(at.bytes for at in committed) == receipted
+        if self._checkpoint.sources[written.receipt.source] is written.known:
+            unchanged = True  # no record spoke of it since
+        else:
+            receipted = sum(file.bytes for file in written.receipt.files)
+            unchanged = sum(at.bytes for at in self._checkpoint.files.of(written.receipt.source)) == receipted
         return unchanged and self._is_drained(written.source) and self._is_committed(written.source)
 
     def _announce(self, receipt: Receipt) -> None:
@@ -352,30 +294,8 @@ class Finisher:
         )
 
 
-def _key(receipt: Receipt, revision: int) -> str:
-    return receipt_key(receipt.namespace, receipt.source, receipt.volume, revision)
-
-
-def _id(receipt: Receipt, file: ReceiptFile) -> FileId:
-    return FileId(receipt.source, file.path, file.generation)
-
-
 def _with_last_hole(file: ReceiptFile, tracked: TrackedFile | None) -> ReceiptFile:
     """Adds the hole that a sparse file ends in: no row follows it, so no record tells of it."""
     if tracked is None or tracked.hole_end <= tracked.read_offset:
         return file
     return replace(file, holes=(*file.holes, (tracked.read_offset, tracked.hole_end)))
-
-
-def _tombstone(volume: Volume, parts: tuple[str, ...]) -> str | None:
-    """The first bytes of the tombstone; None where it is gone."""
-    try:
-        descriptor = volume.open_file(parts)
-    except OSError:
-        return None
-    try:
-        return os.pread(descriptor, TOMBSTONE_BYTES, 0).decode(errors="replace")
-    except OSError:
-        return None
-    finally:
-        close(descriptor)

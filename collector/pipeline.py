@@ -71,9 +71,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Shipped:
-    """A record that stands in the destination, with its object if it has one."""
+    """A record that stands in the destination, as `encoded`, with its object if it has one."""
 
     record: BatchRecord | VoidRecord
+    encoded: bytes
     took_seconds: float
 
 
@@ -173,7 +174,7 @@ class Pipeline:
             sealed_at = datetime.fromtimestamp(self._clock.wall(), UTC)
             self._shipper.submit(lambda: self._ship(sealed, sealed_at, losses))
         elif losses:
-            self._shipper.submit(lambda: Shipped(self._ledger.void(None, losses), 0.0))
+            self._shipper.submit(lambda: Shipped(self._ledger.void(None, losses), self._ledger.standing, 0.0))
 
     def _is_due(self, now: float) -> bool:
         if self._opened_at is None:
@@ -230,8 +231,9 @@ class Pipeline:
             )
 
         record = self._ledger.claim(make)
+        encoded = self._ledger.standing
         self._ledger.put_object(record, body)
-        return Shipped(record, self._clock.monotonic() - began)
+        return Shipped(record, encoded, self._clock.monotonic() - began)
 
     # --- commits
 
@@ -250,7 +252,7 @@ class Pipeline:
         if isinstance(record, BatchRecord):
             completed = record.sequence
             self.checkpoint.completed(completed)
-        self._folder.append(records=[record], completed=completed)
+        self._folder.append(records=[shipped.encoded], completed=completed)
         self._catalog.recorded(record.losses)
         self.losses.add(record.losses)
         if isinstance(record, BatchRecord):

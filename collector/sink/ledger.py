@@ -84,6 +84,8 @@ class Ledger:
         self._owner = owner
         self._clock = clock
         self._emit = emit
+        self.standing = b""
+        """The record that was last claimed, or that said what is void, as it stands in the destination."""
         self._pending: BatchRecord | VoidRecord | None = None
         self._unfinished: BatchRecord | None = None
         self._fenced: Fenced | None = None
@@ -272,7 +274,8 @@ class Ledger:
     def _first(self, record: CommitRecord) -> CommitRecord:
         """Puts `record` at its number and returns what stands there then: it, or what was first."""
         key = record_key(self._volume, self._shard, record.sequence)
-        if self._store.put_new(key, encode_record(record)):
+        self.standing = encode_record(record)
+        if self._store.put_new(key, self.standing):
             return record
         return self._followed_record(record.sequence)
 

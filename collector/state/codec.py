@@ -21,7 +21,6 @@ from collector.model import (
     SourceCheckpoint,
     VoidRecord,
 )
-from collector.records import encode_record
 
 T = TypeVar("T")
 
@@ -103,10 +102,14 @@ def encode_source(source: SourceCheckpoint) -> bytes:
     return seal(_SOURCE_START + _source.dump_json(source)[1:])
 
 
+def encode_recorded(n: int, record: bytes) -> bytes:
+    """Change `n`, which is a record, as it stands in the destination."""
+    return seal(b'{"n":%d,"record":%b}' % (n, record))
+
+
 def encode_change(change: Change) -> bytes:
-    if change.record is not None:
-        what = b'"record":' + encode_record(change.record)
-    elif change.source is not None:
+    """Every other change."""
+    if change.source is not None:
         what = b'"source":' + _source.dump_json(change.source)
     elif change.retired is not None:
         what = b'"retired":' + to_json(change.retired)

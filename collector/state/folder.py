@@ -13,9 +13,9 @@ from pathlib import Path
 
 from collector.errors import BrokenInvariant, StateError
 from collector.model import CommitRecord, Owner, SourceCheckpoint
-from collector.records import SHARD_DIGITS
+from collector.records import SHARD_DIGITS, encode_record
 from collector.state.checkpoint import Checkpoint
-from collector.state.codec import Change, JournalHeader, damaged, encode_change
+from collector.state.codec import Change, JournalHeader, damaged, encode_change, encode_recorded
 from collector.state.disk import size_bytes, state_errors, sync_folder, write_whole
 from collector.state.journal import Journal, JournalEnd, JournalWriter, parse_journal
 from collector.state.lock import Holder, Lock, holder
@@ -63,25 +63,27 @@ class StateFolder:
     def append(
         self,
         *,
-        records: Sequence[CommitRecord] = (),
+        records: Sequence[CommitRecord | bytes] = (),
         completed: int | None = None,
         sources: Sequence[SourceCheckpoint] = (),
         retired: Sequence[str] = (),
     ) -> None:
         """Makes changes durable, all with one write and one fsync. They are replayed in the order of
         the arguments, so they are applied to the checkpoint in that order too. A crash in the middle
-        leaves the first of them.
+        leaves the first of them. A record may be given as it stands in the destination.
         """
         with self._writing() as writer:
             n = count(writer.last + 1)
-            changes = [Change(next(n), record=record) for record in records]
-            changes += [
-                Change(next(n), completed=sequence) for sequence in (completed,) if sequence is not None
+            lines = [
+                encode_recorded(next(n), each if isinstance(each, bytes) else encode_record(each))
+                for each in records
             ]
-            changes += [Change(next(n), source=source) for source in sources]
-            changes += [Change(next(n), retired=source) for source in retired]
-            if changes:
-                writer.append([encode_change(change) for change in changes])
+            if completed is not None:
+                lines.append(encode_change(Change(next(n), completed=completed)))
+            lines += [encode_change(Change(next(n), source=source)) for source in sources]
+            lines += [encode_change(Change(next(n), retired=source)) for source in retired]
+            if lines:
+                writer.append(lines)
 
     def compact(self, checkpoint: Checkpoint) -> None:
         """Replaces snapshot and journal by a snapshot of `checkpoint`, which holds all that was appended,

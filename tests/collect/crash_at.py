@@ -16,6 +16,7 @@ from collector.cli import main
 from collector.finish import Finisher
 from collector.intake.read import Reader
 from collector.intake.scan import Scanner
+from collector.receipts import ReceiptWriter
 from collector.rows.batch import Batch
 from collector.sink.ledger import Ledger
 from collector.state.checkpoint import Checkpoint
@@ -33,7 +34,7 @@ STAGES: dict[str, tuple[type, str]] = {
     "record claimed": (Ledger, "claim"),
     "object put": (Ledger, "put_object"),
     "commit noted": (Checkpoint, "completed"),
-    "receipt put": (Finisher, "_put"),
+    "receipt put": (ReceiptWriter, "put"),
     "receipt noted": (Finisher, "_announce"),
 }
 POINTS = [f"{stage}: {when}" for stage in STAGES for when in ("before", "after")]
