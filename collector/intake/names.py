@@ -31,6 +31,8 @@ def _percent(unsafe: re.Match[str]) -> str:
 
 def decode_name(text: str) -> str:
     """The inverse of `encode_name`: the raw name, as the functions of `os` take it."""
+    if text.isascii() and "%" not in text:
+        return text  # what nearly all names are
     return os.fsdecode(unquote_to_bytes(text.encode("utf-8", "surrogateescape")))
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.model import FileId
-from collector.rows.batch import ENCODE_BYTES, ENCODE_ROWS, Batch
+from collector.rows.batch import ENCODE_BYTES, ENCODE_ROWS, MOST_SPANS, Batch
 
 APP = FileId("prod_mill-1", "app.log", 0)
 REPLACED = FileId("prod_mill-1", "app.log", 1)
@@ -253,3 +254,12 @@ def test_a_batch_waits_for_the_body_before_it():
         gate.set()
         caught_up.result(timeout=30)
         assert body.done()
+
+
+def test_a_batch_of_very_many_files_is_full(encode_pool):
+    """Its record tells of each file: that is bounded, however short the files are."""
+    reader = Reader(Batch(settings(), [], encode_pool))
+    for number in range(MOST_SPANS):
+        assert not reader.batch.is_full(1 << 30, 1 << 30)
+        reader.add(Read(replace(APP, path=f"{number}.log"), b"\n"))
+    assert reader.batch.is_full(1 << 30, 1 << 30)

@@ -1,0 +1,121 @@
+"""Files as lines of the checkpoint: what is read from one, however it is written, and the table of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.errors import StateDamaged
+from collector.model import Evidence, FileCheckpoint, FileId
+from collector.state.codec import seal
+from collector.state.file_line import decode_file, decode_plain, encode_file, plain_place
+from collector.state.file_table import FileTable
+
+hashes = st.text("0123456789abcdef", min_size=1, max_size=8)
+names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
+numbers = st.integers(0, 2**64 - 1)
+files = st.builds(
+    FileCheckpoint,
+    st.builds(FileId, names, names, st.integers(0, 2**31 - 1)),
+    names,
+    *[numbers] * 3,
+    st.booleans(),
+    st.builds(Evidence, numbers, numbers, numbers, hashes, numbers, hashes, hashes | st.none()),
+    st.lists(st.tuples(numbers, numbers), max_size=2).map(tuple),
+)
+PLAIN = FileCheckpoint(
+    FileId("shop_report", "app.log", 0), "app.log.1", 170, 170, 2, True, Evidence(1, 7, 170, "ab", 170, "cd")
+)
+SOURCES = {"shop_report"}
+
+
+def at(path: str, generation: int = 0, offset: int = 10) -> FileCheckpoint:
+    return replace(PLAIN, file=FileId("shop_report", path, generation), offset=offset)
+
+
+def table(*files: FileCheckpoint) -> FileTable:
+    """As a snapshot with the files in this order gives it."""
+    made = FileTable()
+    for each in files:
+        assert made.load(encode_file(each), "checkpoint.jsonl:2", SOURCES)
+    return made
+
+
+@given(files)
+def test_a_line_gives_back_its_file(file: FileCheckpoint):
+    """Whatever a file is called and holds; the quick way and the general one read the same."""
+    line = encode_file(file)
+    assert decode_file(line, "line") == file
+    place = plain_place(line)
+    if place is not None:
+        assert (place[0].decode(), place[1].decode(), place[2]) == (
+            file.file.source,
+            file.file.path,
+            file.file.generation,
+        )
+        assert decode_plain(line, file.file.source) == file
+
+
+def test_usual_lines_are_plain():
+    """A file without holes and with names in plain ASCII takes the quick way."""
+    assert plain_place(encode_file(PLAIN)) == (b"shop_report", b"app.log", 0)
+
+
+def test_a_line_written_otherwise_is_read():
+    """Other spaces, another order and keys of a later version: a line with its checksum counts."""
+    loose = json.loads(encode_file(PLAIN))
+    del loose["crc"]
+    line = seal(json.dumps({"later": 1, **dict(reversed(loose.items()))}).encode())
+    assert plain_place(line) is None
+    found = FileTable()
+    assert found.load(line, "line", SOURCES)
+    assert dict(found) == {PLAIN.file: PLAIN}
+    assert list(found.lines("shop_report")) == [encode_file(PLAIN)]
+
+
+@pytest.mark.parametrize("wrong", [b'"offset":1.5', b'"offset":"ten"', b'"offset":null'])
+def test_a_value_that_cannot_be_is_refused(wrong: bytes):
+    """A right checksum does not make a wrong value right: the place is named."""
+    body = encode_file(PLAIN).rpartition(b',"crc"')[0].replace(b'"offset":170', wrong) + b"}"
+    with pytest.raises(StateDamaged, match=r"checkpoint\.jsonl:2: offset"):
+        FileTable().load(seal(body), "checkpoint.jsonl:2", SOURCES)
+
+
+@given(st.permutations([("a", 0), ("a", 1), ("a.1", 0), ("b", 0), ("b", 10), ("b", 9)]), st.integers(0, 6))
+def test_any_order_of_loads_and_puts_gives_the_same_table(order, loaded: int):
+    """Files that were read, and files that changed since, in any order; lines come sorted."""
+    files = [at(path, generation) for path, generation in order]
+    mixed = table(*files[:loaded])
+    for each in files[loaded:]:
+        mixed.put(each)
+    assert mixed == {each.file: each for each in files}
+    assert len(mixed) == len(files)
+    in_order = sorted(files, key=lambda each: (each.file.path, each.file.generation))
+    for _ in range(2):  # what is written once is kept as it was written
+        assert list(mixed.lines("shop_report")) == [encode_file(each) for each in in_order]
+    assert mixed == {each.file: each for each in files}
+
+
+def test_a_change_takes_the_place_of_the_line():
+    """The file that goes on is the one file; its neighbours stay as they are."""
+    known = table(at("a"), at("b"))
+    known.put(at("b", offset=20))
+    assert known[at("b").file].offset == 20
+    assert known == {each.file: each for each in (at("a"), at("b", offset=20))}
+    known.drop("shop_report")
+    assert (len(known), dict(known), list(known.of("shop_report"))) == (0, {}, [])
+
+
+@pytest.mark.parametrize("again", [at("a"), at("b")])
+def test_a_file_that_stands_twice_is_refused(again: FileCheckpoint):
+    """Behind itself, and further on."""
+    assert not table(at("a"), at("b")).load(encode_file(again), "line", SOURCES)
+
+
+def test_a_file_of_no_source_is_refused():
+    """Its source stands before it, or it is damage."""
+    assert not FileTable().load(encode_file(PLAIN), "line", {"other"})
