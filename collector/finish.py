@@ -1,8 +1,9 @@
 """When is a source finished, and its receipt: decided here, proved by the checkpoint, written once.
 
 A source is finished by its tombstone, by idle time, by `--complete`, or because its directory is gone.
-Then it is looked at once more, read to its end (the unterminated last line included), committed, and
-its receipt put. Bytes that come later make it unfinished again, and give a further revision.
+Then it is looked at once more (with `--complete`, which was said before all looks, at least once), read
+to its end (the unterminated last line included), committed, and its receipt put. Bytes that come later
+make it unfinished again, and give a further revision.
 """
 
 from __future__ import annotations

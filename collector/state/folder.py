@@ -20,7 +20,7 @@ from collector.state.disk import size_bytes, state_errors, sync_folder, write_wh
 from collector.state.journal import Journal, JournalEnd, JournalWriter, parse_journal
 from collector.state.lock import Holder, Lock, holder
 
-COMPACT_FROM_BYTES = 1 << 20
+COMPACT_FROM_BYTES = 4 << 20
 """A smaller journal is never worth a new snapshot."""
 
 
@@ -97,7 +97,7 @@ class StateFolder:
             writer.close()
 
     def wants_compaction(self) -> bool:
-        """Whether the journal has grown larger than the snapshot, and than 1 MiB."""
+        """Whether the journal has grown larger than the snapshot, and than 4 MiB."""
         with state_errors(self.path):
             return size_bytes(self._journal) > max(COMPACT_FROM_BYTES, size_bytes(self._snapshot))
 
