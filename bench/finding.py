@@ -57,7 +57,7 @@ def polled(bench: Bench) -> Iterator[Result]:
     for idle in (bench.small_files, IDLE_TIMES * bench.small_files):
         new = min(200, bench.small_files)
         with _following(bench, idle, watch="poll") as (volume, log, process, to):
-            time.sleep(bench.seconds / 2)  # what was looked at for the first time is looked at soon again
+            time.sleep(bench.seconds)  # what was looked at for the first time is looked at soon again
             began, used = time.monotonic(), cpu_seconds(process)
             time.sleep(bench.seconds)
             cost = _cost(process, began, used)

@@ -266,8 +266,9 @@ class Assembly:
         for known in checkpoint.sources.values():
             catalog.floors[known.source] = known.generation_floor
             if not known.retired:
-                directory = self._ground.discovery.directory(parts_of(known.source))
-                source = catalog.source(directory, now)
+                source = catalog.source(self._ground.discovery.directory(parts_of(known.source)), now)
+                if source.origin == known.origin:
+                    source.origin = known.origin  # one copy of it will do
                 catalog.restore(source, checkpoint.files.of(known.source), known.losses, decode_name)
                 devices.update(tracked.device for tracked in (*source.files.values(), *source.past))
                 source.finish_by, source.finished = known.finished_by, known.finished_by is not None

@@ -8,6 +8,7 @@ import stat
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Literal, Protocol
 
 from collector.intake.globs import Selection
@@ -223,7 +224,7 @@ class Discovery:
         return is_named_so and entry.is_file(follow_symlinks=False)
 
     def _see(self, entry: os.DirEntry[str], below: tuple[str, ...], seen: _Seen) -> None:
-        name = "/".join((*below, entry.name)) if below else entry.name
+        name = intern("/".join((*below, entry.name)))  # the same in thousands of sources
         if not entry.is_file(follow_symlinks=False):
             seen.skipped.append((name, kind_of(entry)))
             return

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
+from sys import intern
 
 import parse
 
@@ -46,7 +47,8 @@ class _Level:
         found = self.parser.parse(name, evaluate_result=False)
         if not isinstance(found, parse.Match):
             return None
-        values: Values = found.match.groupdict()
+        # Namespaces and nodes are those of thousands of sources.
+        values: Values = {field: value and intern(value) for field, value in found.match.groupdict().items()}
         try:
             for field_of, convert in self.convert:
                 values[field_of] = convert(values[field_of] or "")

@@ -288,7 +288,9 @@ class Scanner:
         if look is None:
             self._catalog.vanished(source, now)
         else:
-            self._report(source.source, look.skipped, source.skipped)
+            if look.skipped:
+                source.skipped = source.skipped or set()
+                self._report(source.source, look.skipped, source.skipped)
             self._catalog.observe(source, look, now)
             source.looked(look, seconds)
         if self._hinted is not None:

@@ -230,7 +230,8 @@ class TrackedSource:
         """Files that may be the copy of a copytruncate in progress, and since when."""
         self.generations: dict[str, int] = {}
         """The next generation of each path."""
-        self.skipped: set[str] = set()
+        self.skipped: set[str] | None = None
+        """Entries that were told to be passed over; None while there were none."""
         self.tombstone = False
         self.first_seen = now
         self.newest = 0.0
