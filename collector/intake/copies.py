@@ -55,8 +55,10 @@ class Nameless:
 
 
 def content_of(volume: Volume, nameless: Nameless, sight: FileSight) -> TrackedFile | None:
-    """The content without a name that the file `sight` goes on with, if any. Raises OSError."""
-    likely = islice(nameless.before(sight.name), MOST_COMPARED)
+    """The content without a name that the file `sight` goes on with, if any; of several that begin alike the
+    one of which most was read. Raises OSError.
+    """
+    likely = sorted(islice(nameless.before(sight.name), MOST_COMPARED), key=lambda each: -each.read_offset)
     return next((each for each in likely if _is_copy_of(volume, each, sight)), None)
 
 

@@ -1355,3 +1355,18 @@ def test_half_a_line_that_was_cut_for_a_longer_one(story: Story, is_deleted: boo
     story.turns(20)
     assert story.lines == once(b"" if is_deleted else b"another one\n")
     assert story.lost == [("app.log", 0, 0, 4, "deleted" if is_deleted else "truncated")]
+
+
+def test_a_copy_of_one_of_two_contents_that_begin_alike(story: Story):
+    """Of two contents without a name the copy goes on with the one of which it holds more."""
+    log, other = story.pod / "app.log", story.pod / "app.log.1"
+    log.write_bytes(numbered(0, 10))
+    story.turn()
+    other.write_bytes(numbered(0, 200))  # begins as the first one
+    story.turns(20)
+    truncate(log, numbered(300, 1))
+    replace_by(story.pod / "app.log.2", numbered(0, 210))
+    other.unlink()
+    story.turns(20)
+    assert story.lines == once(numbered(0, 10), numbered(0, 210), numbered(300, 1))
+    assert story.lost == []
