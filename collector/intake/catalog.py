@@ -13,7 +13,7 @@ from collector.intake.identify import Verdict, identify
 from collector.intake.layout import Layout
 from collector.intake.names import encode_name
 from collector.intake.register import Register
-from collector.intake.renames import other_of_the_inode, other_of_the_name, sort_out
+from collector.intake.renames import other_of_the_inode, other_of_the_name, sort_out, that_holds_more
 from collector.intake.track import TrackedFile, TrackedSource
 from collector.intake.volume import Volume
 from collector.model import FileId, LossReason, Origin
@@ -220,16 +220,21 @@ class Catalog(Register):
         """A name on another inode than before: a remount, a rewrite with more, or another file."""
         known = source.files.get(sight.name)
         verdict = self._in_its_place(known, sight) if known else Verdict.REPLACED
+        other = None
         if known and verdict in (Verdict.SAME, Verdict.GROWN):
-            self.queue.close(known)
-            self._grow(known, sight, now)
-        elif verdict is not None:
-            other = other_of_the_name(source, sight, self._verdict)
+            other = that_holds_more(known, sight, self._verdict)
+            if other is None:
+                self.queue.close(known)
+                self._grow(known, sight, now)
+                return
+        if verdict is not None:
+            other = other or other_of_the_name(source, sight, self._verdict)
             if known:
                 source.take(known.name)
                 self._gone(known)
             if other:
                 self._unname(other)
+                self.queue.close(other)
                 source.put(sight.name, other)
                 self._grow(other, sight, now)
             else:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from collector.intake.discover import FileSight
 from collector.intake.identify import Verdict
-from collector.intake.track import TrackedFile, TrackedSource
+from collector.intake.track import TrackedFile, TrackedSource, may_follow
 
 Judge = Callable[[TrackedFile, FileSight], Verdict | None]
 """What a sight is to a known file; None where that cannot be told now."""
@@ -95,6 +95,16 @@ def other_of_the_name(source: TrackedSource, sight: FileSight, judge: Judge) -> 
         if is_restored and not is_older and other.name == sight.name and judge(other, sight) in KNOWN_AGAIN:
             return other
     return None
+
+
+def that_holds_more(known: TrackedFile, sight: FileSight, judge: Judge) -> TrackedFile | None:
+    """Of the contents that another one has driven from their name in this look, the one of which the sight
+    holds more than of `known`, which stood there: begun alike, renamed and rewritten at once.
+    """
+    driven = [each for each in known.source.gone if each.read_offset > known.read_offset]
+    likely = [each for each in driven if may_follow(sight.name, each.name)]
+    likely.sort(key=lambda each: -each.read_offset)
+    return next((each for each in likely if judge(each, sight) in KNOWN_AGAIN), None)
 
 
 def _index(source: TrackedSource) -> tuple[ByInode, ByNumber]:

@@ -1370,3 +1370,18 @@ def test_a_copy_of_one_of_two_contents_that_begin_alike(story: Story):
     story.turns(20)
     assert story.lines == once(numbered(0, 10), numbered(0, 210), numbered(300, 1))
     assert story.lost == []
+
+
+def test_rotated_and_rewritten_over_one_that_begins_alike(story: Story):
+    """A name leads to a new inode that goes on with two contents, its own and a longer one: the longer."""
+    log, first, second = (story.pod / name for name in ("app.log", "app.log.1", "app.log.2"))
+    log.write_bytes(numbered(500, 10))
+    first.write_bytes(numbered(0, 200))
+    second.write_bytes(numbered(0, 5))
+    story.turns(20)
+    first.rename(second)
+    log.rename(first)
+    replace_by(second, numbered(0, 210))
+    story.turns(20)
+    assert story.lines == once(numbered(0, 5), numbered(0, 210), numbered(500, 10))
+    assert story.lost == []
