@@ -72,6 +72,19 @@ def extracted(pattern, text):
     return [column.to_pylist() for column in columns], matched.tolist()
 
 
+LONG = r'(?P<a>\S+) "(?P<b>[^"]*)" (?P<c>\d+)(?P<d>.*)'
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 400)] * 4, st.sampled_from(' "1x\n')), min_size=1, max_size=6))
+@hypothesis_settings(max_examples=200, deadline=None)
+def test_runs_of_any_length(sizes):
+    """Ends are found however far they are, before a word of bits, in it, or many words on; and not in the
+    next row.
+    """
+    rows = [f'{"é" * (a % 3) + "x" * a} "{"y" * b}" {"1" * c}{last * d}' for a, b, c, d, last in sizes]
+    assert extracted(LONG, pa.array(rows)) == expected(LONG, rows)
+
+
 @given(chains(), st.lists(TEXTS, max_size=8))
 @example(r"(?s)(?P<g0>.*?)$", ["ab\n"])
 @example(r"(?P<g0>[^\"]*?)$", ["ab\n", "ab"])

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from collector.model import DelimiterSettings
+from collector.rows.parse.merge import merged
 from collector.rows.parse.regex import Extracted, Regex
 
 
@@ -32,12 +33,9 @@ class Delimited:
             return columns, matched
         # Empty rows for those with quotes, which are then put in their places.
         plain, accepted = self._plain.extract(pc.if_else(mask, "", text))
-        merged = [
-            pc.replace_with_mask(column, mask, values) for column, values in zip(plain, columns, strict=True)
-        ]
         accepted = accepted.copy()
         accepted[quoted] = matched
-        return merged, accepted
+        return merged(plain, quoted, columns), accepted
 
     def _quoted(self, text: pa.StringArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         if self._settings.quote is None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from collector.model import FieldType
 from collector.rows.parse.convert import boolean, finite, integer
 from collector.rows.parse.json_shape import Shape, shape_of
+from collector.rows.parse.merge import merged
 from collector.rows.parse.scan import Block
 from collector.rows.schema import PARSED_TYPES
 
@@ -58,14 +59,11 @@ class JsonLines:
         columns, accepted = shaped
         if accepted.all():
             return columns, accepted, ~accepted
-        rest, matched, failed = self._whole(text.filter(pa.array(~accepted)))
-        mask = pa.array(~accepted)
-        merged = [
-            pc.replace_with_mask(column, mask, values) for column, values in zip(columns, rest, strict=True)
-        ]
+        others = ~accepted
+        rest, matched, failed = self._whole(text.filter(pa.array(others)))
         every, wrong = accepted.copy(), np.zeros(len(text), np.bool_)
-        every[~accepted], wrong[~accepted] = matched, failed
-        return merged, every, wrong
+        every[others], wrong[others] = matched, failed
+        return merged(columns, others, rest), every, wrong
 
     def _by_shape(self, text: pa.StringArray) -> tuple[list[pa.Array], NDArray[np.bool_]] | None:
         """None where no shape is known, or more than a quarter of the rows have not the one that is. Then the
@@ -91,9 +89,8 @@ class JsonLines:
             return self._by_row(text)
         step = -(-len(text) // PARTS)
         parts = [self._part(text.slice(at, step)) for at in range(0, len(text), step)]
-        merged = [pa.concat_arrays(list(each)) for each in zip(*(part[0] for part in parts), strict=True)]
         return (
-            merged,
+            [pa.concat_arrays(list(each)) for each in zip(*(part[0] for part in parts), strict=True)],
             np.concatenate([part[1] for part in parts]),
             np.concatenate([part[2] for part in parts]),
         )

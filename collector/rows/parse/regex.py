@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from collector.rows.parse.chain import compile_chain, is_anchored
+from collector.rows.parse.merge import merged
 from collector.rows.parse.scan import Block, Scan
 
 ROWS = 2048
@@ -48,13 +48,9 @@ class Regex:
             return columns, accepted
         rejected = ~accepted
         rest, matched = self._by_row(text.filter(pa.array(rejected)))
-        mask = pa.array(rejected)
-        merged = [
-            pc.replace_with_mask(column, mask, values) for column, values in zip(columns, rest, strict=True)
-        ]
         accepted = accepted.copy()
         accepted[rejected] = matched
-        return merged, accepted
+        return merged(columns, rejected, rest), accepted
 
     def _by_row(self, text: pa.StringArray) -> Extracted:
         """Each row on its own: measured as fast as one search through all of them, and exact by nature. A few

@@ -68,6 +68,7 @@ class Places:
         _belongs(block, table, belongs[:size])
         self._words = np.packbits(belongs, bitorder="little").view(np.uint64)
         self._size = size
+        self._is_empty = not self._words.any()
 
     def first_from(self, position: Positions, ends: Positions) -> Positions:
         """The first place at or after each position; where there is none before the end, something behind it.
@@ -75,6 +76,8 @@ class Places:
         Most are near: they are the lowest bit of the 64 from the position on. No processor can foresee the
         branches of a search; here are none.
         """
+        if self._is_empty:
+            return ends
         found, near = self._near(position)
         rows = np.flatnonzero(~near & (found < ends))
         for _ in range(MOST_WINDOWS):
