@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from collector.decoded import Decoded
 from collector.model import BatchSettings, Lines
+from collector.rows.parse.scan import Block, gathered
 from collector.rows.redact import redact
 from collector.rows.schema import UTC_MICROSECONDS
 from collector.rows.utf8 import messages
@@ -50,7 +51,12 @@ def columns_of(arena: NDArray[np.uint8], lines: Lines, settings: BatchSettings) 
     message, raw, repaired = messages(text, lines)
     message, raw, redacted = redact(message, raw, settings.redact)
     time, stream = (None, None) if decoded is None else _header(decoded)
-    content = _content(message, raw, lines.eol) if settings.changes_rows else None
+    content = None
+    if settings.changes_rows and text is arena and not redacted:
+        # Rows are as in the file, but for their headers; behind each that has a line feed stands one.
+        content = gathered(Block(arena, lines.starts), lines.starts, lines.ends + lines.eol)
+    elif settings.changes_rows:
+        content = _content(message, raw, lines.eol)
     return Columns(message, raw, time, stream, content, repaired, redacted)
 
 
