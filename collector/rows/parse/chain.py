@@ -80,7 +80,7 @@ class Fixed:
 class Run:
     """At least `least` characters, up to the first byte of `stops`. `proven`: what lies before such a byte
     belongs; else it has to be looked at. `decided` are the stops at which the run surely ends; None where the
-    literal behind it tells.
+    literal behind it tells. `last`: it ends at the last of these bytes before the stop.
     """
 
     of: CharClass
@@ -89,6 +89,7 @@ class Run:
     stops: Table
     proven: bool
     decided: Table | None
+    last: Table | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +201,12 @@ class _Reading:
 
     def _repeat(self, op: Tree, value: Tree) -> None:
         least, most, inner = value
-        if len(inner) != 1:
-            raise _NoChain
+        if len(inner) != 1 or inner[0][0] is c.SUBPATTERN:
+            if (op, least, most) != (c.MAX_REPEAT, 0, 1) or not inner.getwidth()[0]:
+                raise _NoChain
+            # That it is there is tried first. Where it is not, the row is for `re`.
+            self.sequence(inner)
+            return
         of = _char_class(*inner[0], dotall=self._dotall)
         if least == most:
             if least > LONGEST_FIXED:
@@ -234,6 +239,10 @@ def _run(part: _Repeat, following: Literal | Fixed | _Repeat | End | None, other
         if part.lazy and part.least == 0 and part.most is None:
             stops = ~of.inside | _only(byte)
             return Run(of, 0, None, stops, True, None)
+        if not part.lazy and part.most is None and of.inside[byte]:
+            # Behind the longest stretch stands nothing that belongs to it. So it is given up, from its end
+            # on, as far as to where such a byte is.
+            return Run(of, part.least, None, _stops(of), True, of.outside, _only(byte))
     elif part.most is None and (not part.lazy or (isinstance(following, End) and not of.inside[LINE_FEED])):
         # The longest is what a greedy run tries first. A lazy one could end before a last line feed, as `$`
         # does.

@@ -16,6 +16,9 @@ from collector.rows.parse.scan import Block, Scan
 ROWS = 2048
 """That are read one by one at a time."""
 
+MOST_DISAPPOINTMENTS = 4
+"""After so many blocks of which a chain left more than half to `re`, it is no longer tried."""
+
 Extracted = tuple[list[pa.Array], NDArray[np.bool_]]
 """A column for each field, and whether the row matched; where it did not, all columns are null."""
 
@@ -27,6 +30,7 @@ class Regex:
         self._pattern = re.compile(pattern)
         self._groups = [self._pattern.groupindex[name] for name in fields]
         self._chain = compile_chain(self._pattern)
+        self._disappointments = 0
         # What can only match at the start need not be tried at each further character.
         self._search = self._pattern.match if is_anchored(self._pattern) else self._pattern.search
 
@@ -35,9 +39,12 @@ class Regex:
         return self._chain is not None
 
     def extract(self, text: pa.StringArray) -> Extracted:
-        if self._chain is None:
+        if self._chain is None or self._disappointments == MOST_DISAPPOINTMENTS:
             return self._by_row(text)
         scan = Scan(self._chain, Block.of(text))
+        if 2 * np.count_nonzero(scan.accepted) < len(text):
+            self._disappointments += 1
+            return self._by_row(text)
         columns = [scan.values(group) for group in self._groups]
         return self._with_rejected(text, columns, scan.accepted)
 

@@ -32,7 +32,9 @@ MOST_COMPARED = 4
 LEAST_GATHERED = 4
 """Bytes of a literal that are gathered and compared at once; fewer are compared one by one."""
 
-_ONE, _LAST = np.uint64(1), np.uint64(WORD - 1)
+_ZERO, _ONE, _LAST = np.uint64(0), np.uint64(1), np.uint64(WORD - 1)
+_SMEARED = [np.uint64(1 << power) for power in range(6)]
+"""By these shifts the highest bit becomes ones from there down."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +90,20 @@ class Places:
         if len(rows):
             found[rows] = self._all[np.searchsorted(self._all, found[rows])]
         return found
+
+    def last_before(self, position: Positions) -> Positions:
+        """The last place before each position; something before all rows where there is none."""
+        last = np.maximum(position - 1, 0)
+        index, shift = last >> 6, (last & 63).view(np.uint64)
+        bits = self._words.take(index, mode="clip") << (_LAST - shift)
+        before = np.where(index > 0, self._words.take(index - 1, mode="clip"), _ZERO)
+        bits |= before >> shift >> _ONE
+        far = np.flatnonzero(bits == 0)
+        for step in _SMEARED:
+            bits |= bits >> step
+        found = last + np.bitwise_count(bits) - WORD
+        found[far] = np.append(self._all, -1)[np.searchsorted(self._all, position[far]) - 1]
+        return np.where(found < position, found, -1)
 
     def _near(self, position: Positions) -> tuple[Positions, NDArray[np.bool_]]:
         """The first place among the next 64 bytes, and whether there is one; else that behind them."""
@@ -186,19 +202,24 @@ class Scan:
         return at + element.count
 
     def _run(self, index: int, run: Run, at: Positions) -> Positions:
-        key = run.stops.tobytes()
-        if key not in self._places:
-            self._places[key] = Places(self._block, run.stops)
-        stop = self._places[key].first_from(at, self._ends)
+        stop = self._places_of(run.stops).first_from(at, self._ends)
         end = np.minimum(stop, self._ends)
+        if run.decided is not None:
+            self.accepted &= (stop >= self._ends) | run.decided[self._byte(end)]
+        if run.last is not None:
+            end = self._places_of(run.last).last_before(end)
         self.accepted &= end >= (at + run.least if run.least else at)
         if run.most is not None:
             self.accepted &= end - at <= run.most
-        if run.decided is not None:
-            self.accepted &= (stop >= self._ends) | run.decided[self._byte(end)]
         if not run.proven:
             self._look_at(index, run.of, at, end)
         return end
+
+    def _places_of(self, table: Table) -> Places:
+        key = table.tobytes()
+        if key not in self._places:
+            self._places[key] = Places(self._block, table)
+        return self._places[key]
 
     def _byte(self, at: Positions) -> Bytes:
         if not len(self._block.data):
