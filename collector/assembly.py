@@ -144,8 +144,7 @@ class Assembly:
         self._emit = emit
         self._origins: dict[str, Origin] = {}
         """What `has_work` learned of the names, for the collector that then starts."""
-        self._surveyed: Surveyed | None = None
-        """And of the shard, while its folder stays locked."""
+        self._surveyed: Surveyed | None = None  # and of the shard, while its folder stays locked
 
     def has_work(self) -> bool:
         """Whether a collector that takes the shard now would write anything. Writes nothing itself.
