@@ -103,9 +103,15 @@ class Scanner:
         looked = [] if self.unreadable else self._look_around(now, seconds, is_enough, until)
         if self._in_tick:
             self._spent += self._monotonic() - began
-            if not (self._listing_on or self._new or self._due) or self.unreadable:
+            if self._is_tick_over():
                 self._end_tick(now)
         return looked
+
+    def _is_tick_over(self) -> bool:
+        """When its work is done, or looks again have had their part of it: the rest is due in the next."""
+        has_had_part = self._spent_again * SCAN_PART >= self._poll_interval
+        is_done = not (self._listing_on or self._new or (self._due and not has_had_part))
+        return is_done or bool(self.unreadable)
 
     @property
     def has_more(self) -> bool:
@@ -253,7 +259,8 @@ class Scanner:
     def _parts(self, seconds: float) -> Iterator[tuple[list[TrackedSource], bool]]:
         """Sources to be looked at together, and whether somebody asked for that."""
         urgent = deque(source for source in self._catalog.urgent if self._may_look(source, seconds))
-        for sources, is_hinted in ((urgent, True), (self._new, False), (self._due, False)):
+        due = self._due if self._in_tick else deque()
+        for sources, is_hinted in ((urgent, True), (self._new, False), (due, False)):
             while sources:
                 part = dict.fromkeys(sources.popleft() for _ in range(min(self._looker.most, len(sources))))
                 known = [

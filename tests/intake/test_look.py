@@ -147,6 +147,28 @@ def test_a_turn_is_short_however_much_is_due(turned: Turned):
     assert all(source.looks for source in turned.story.catalog)
 
 
+def test_a_new_source_waits_for_no_looks_at_others(turned: Turned):
+    """However many are due at once: they get their part of each tick, and the listing comes in time."""
+    for number in range(10 * MANY):
+        (turned.story.root / f"shop_load-{number:05d}").mkdir()
+    turned.turns(200)
+    for source in turned.story.catalog:
+        turned.story.catalog.schedule.at(source, 0.0)
+    turned.tick = 0.01
+    turned.turn()
+    assert turned.scanner.has_more
+    late = "shop_new-source"
+    (turned.story.root / late).mkdir()
+    began = turned.seconds
+    while late not in turned.story.catalog.sources:
+        turned.turn(0.01)
+        assert turned.seconds < began + 3
+    looked_at = {source.looked_at >= began for source in turned.story.catalog}
+    assert looked_at == {True, False}, "others are still due"
+    while not all(source.looked_at >= began for source in turned.story.catalog):
+        turned.turn(0.01)
+
+
 def test_the_schedule_tells_what_is_due(story: Story):
     """Each source once, when it was last said to be, however often that was changed."""
     schedule = Schedule()
