@@ -18,10 +18,14 @@ BASE_BYTES = 144 * MIB
 MOST_SEALED = 2
 """Sealed batches that may wait for the destination. Beyond that, reading stops."""
 
-ARENA_PART = 24
-"""An arena is this part of the share: work takes up to a dozen times its size."""
+GROUP_PART = 24
+"""A row group is made of this part of the share, about: work takes up to a dozen times its size."""
 
-LARGEST_ARENA_BYTES = 16 * MIB
+LARGEST_GROUP_BYTES = 16 * MIB
+
+ARENAS = 4
+"""A row group is made of about so many arenas: what is read is still in the cache when it becomes rows."""
+
 SMALLEST_ARENA_BYTES = 1 * MIB
 
 ROOM_BYTES = 8 << 10
@@ -48,13 +52,15 @@ SOURCE_PART = 4
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Of one shard. Rows go to the encoder when they are worth `encode_bytes` of the files. A batch is sealed
-    at `batch_bytes` of the files or `object_bytes` of the object, whichever comes first.
+    """Of one shard. Rows go to the encoder when they are worth `encode_bytes` of the files, or are
+    `encode_rows`. A batch is sealed at `batch_bytes` of the files or `object_bytes` of the object, whichever
+    comes first.
     """
 
     arena_bytes: int
     arena_lines: int
     encode_bytes: int
+    encode_rows: int
     batch_bytes: int
     object_bytes: int
 
@@ -68,8 +74,9 @@ def plan(share_bytes: int, *, export: str, max_line_bytes: int, batch_max_bytes:
     """Raises ConfigError where the share does not hold lines of the allowed length."""
     json = JSON_PART if export == "ndjson" else 1
     least = max(SMALLEST_ARENA_BYTES, 2 * max_line_bytes + ROOM_BYTES)
-    arena = max(min(share_bytes // ARENA_PART, LARGEST_ARENA_BYTES) // json, least)
-    work = arena * ARENA_PART // 2
+    group = max(min(share_bytes // GROUP_PART, LARGEST_GROUP_BYTES) // json, least)
+    arena = max(group // ARENAS, least)
+    work = group * GROUP_PART // 2
     needed = work + OBJECT_PART // 2 * LEAST_OBJECT_BYTES
     if needed > share_bytes:
         raise ConfigError(
@@ -80,7 +87,8 @@ def plan(share_bytes: int, *, export: str, max_line_bytes: int, batch_max_bytes:
     return Budget(
         arena_bytes=arena,
         arena_lines=arena // LEAST_LINE_BYTES // json,
-        encode_bytes=arena * 3 // 4,  # less than an arena: one that is full but for half a line is enough
+        encode_bytes=group * 11 // 16,  # a little less than arenas are: they are full but for half a line
+        encode_rows=group // LEAST_LINE_BYTES // json,
         batch_bytes=min(batch_max_bytes, share_bytes // SOURCE_PART),
         object_bytes=min(
             batch_max_bytes,

@@ -93,6 +93,7 @@ class Pipeline:
         folder: StateFolder,
         finisher: Finisher,
         pool: Executor,
+        helpers: Executor,
         clock: Clock,
         wake: Callable[[], None],
         emit: Emit,
@@ -101,7 +102,8 @@ class Pipeline:
         self._scanner, self._catalog, self._reader = scanner, catalog, reader
         self._ledger, self.checkpoint, self._folder = ledger, checkpoint, folder
         self._finisher = finisher
-        self._pool, self._clock, self._emit = pool, clock, emit
+        self._pool, self._helpers = pool, helpers
+        self._clock, self._emit = clock, emit
         self._shipper: Shipper[Shipped | None] = Shipper("joblog-ship", wake)
         self._batch = self._new_batch()
         self._opened_at: float | None = None
@@ -331,7 +333,8 @@ class Pipeline:
             plan.settings,
             plan.fields,
             self._pool,
+            helpers=self._helpers,
             encode_bytes=plan.budget.encode_bytes,
-            encode_rows=plan.budget.arena_lines,
+            encode_rows=plan.budget.encode_rows,
             before=before,
         )

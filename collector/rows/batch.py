@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from collector.model import BatchSettings, FileId, Lines, Origin, Span, Take
 from collector.rows.columns import Columns, columns_of
-from collector.rows.encode import Encoder, Part, encoder
+from collector.rows.encode import Encoder, Part, Step, encoder
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -111,8 +111,9 @@ class _OpenSpan:
 class Batch:
     """Rows since the last sealing.
 
-    `before` is the body of the batch before, where the same thread may still be making it. Rows that are
-    worth `encode_bytes`, or as many as `encode_rows`, go to the encoder at once.
+    `pool` has one thread: the object is made there, in order. What goes into it is prepared by `helpers`,
+    or there too. `before` is the body of the batch before, where that thread may still be making it. Rows
+    that are worth `encode_bytes`, or as many as `encode_rows`, go to the encoder at once.
     """
 
     def __init__(
@@ -121,6 +122,7 @@ class Batch:
         fields: Sequence[str],
         pool: Executor,
         *,
+        helpers: Executor | None = None,
         encode_bytes: int = ENCODE_BYTES,
         encode_rows: int = ENCODE_ROWS,
         before: Future[memoryview] | None = None,
@@ -131,7 +133,7 @@ class Batch:
         self.bytes = 0
         self.redacted = 0
         """How often a pattern of `redact` matched."""
-        self._pool = pool
+        self._pool, self._helpers = pool, helpers or pool
         self._encoder: Encoder = encoder(settings, fields)
         self._pending: list[Part] = []
         self._pending_bytes = self._pending_rows = 0
@@ -190,11 +192,13 @@ class Batch:
         return is_large or len(self._spans) >= MOST_SPANS
 
     def catch_up(self) -> None:
-        """Waits until the encoder is less than two row groups behind: more would only pile up in memory."""
+        """Waits until the encoder is less than two row groups behind, with helpers three: more would only
+        pile up in memory.
+        """
         if self._before is not None and (self._encoding or self._before.done()):
             self._before.result()
             self._before = None
-        while len(self._encoding) > 1:
+        while len(self._encoding) > (1 if self._helpers is self._pool else 2):
             self._encoding.pop(0).result()
 
     def _object_bytes(self) -> float:
@@ -220,7 +224,12 @@ class Batch:
         if self._pending:
             parts, self._pending = self._pending, []
             self._pending_bytes = self._pending_rows = 0
-            self._encoding.append(self._pool.submit(self._encoder.write, parts))
+            prepared = self._helpers.submit(self._encoder.prepare, parts)
+            self._encoding.append(self._pool.submit(_take_step, prepared))
+
+
+def _take_step(prepared: Future[Step]) -> None:
+    prepared.result()()
 
 
 def _finish(

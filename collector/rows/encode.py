@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from collector.model import BatchSettings, FileId, Origin
 from collector.rows.body import Body
 from collector.rows.encodings import encodings
+from collector.rows.footer import RowGroups
 from collector.rows.ndjson import json_lines
 from collector.rows.parse.parser import Parser
 from collector.rows.schema import ORIGIN_COLUMNS, UNSORTED_COLUMNS, UTC_MICROSECONDS, schema
@@ -59,8 +60,13 @@ class Part:
         return sum(self.ends) - sum(self.starts)
 
 
+Step = Callable[[], None]
+"""Adds to an object what was prepared for it."""
+
+
 class Encoder(Protocol):
-    """Makes one object. `write` and `finish` are called in order, from one thread at a time.
+    """Makes one object. Any thread may `prepare`, several at once; the steps that this returns, and `finish`,
+    are called in the order of the parts, from one thread at a time.
 
     `made` is how many bytes of it were made so far, and of how many bytes of files; another thread may ask.
     `unparsed` rows are those that `parse` could not read, or not wholly.
@@ -69,7 +75,7 @@ class Encoder(Protocol):
     made: tuple[int, int]
     unparsed: int
 
-    def write(self, parts: Sequence[Part]) -> None: ...
+    def prepare(self, parts: Sequence[Part]) -> Step: ...
 
     def finish(self, spans: Sequence[tuple[FileId, int, int]]) -> memoryview:
         """The object; `spans` are file, start and end offset, in the order of the record."""
@@ -161,23 +167,23 @@ def _parser(settings: BatchSettings) -> Parser | None:
 
 
 class ParquetEncoder:
-    """Each `write` is a row group."""
+    """Each `prepare` makes a row group."""
 
     def __init__(self, settings: BatchSettings, fields: Sequence[str]) -> None:
         self.made, self.unparsed = (0, 0), 0
         self._codec, self._fields, self._parser = settings.compression, fields, _parser(settings)
         self._body = Body()
-        self._writer: pq.ParquetWriter | None = None
+        self._groups = RowGroups(self._body)
 
-    def _opened(self, rows: pa.Table) -> pq.ParquetWriter:
-        """Of the first rows it is learnt how columns are written of which nothing else is known."""
+    def _writer(self, sink: pa.NativeFile, rows: pa.Table) -> pq.ParquetWriter:
+        """From the rows it is learnt how columns are written of which nothing else is known."""
         parsed = self._parser.columns if self._parser else ()
         # Texts come in any order: each row group has nearly all between its first and last.
         unsorted = {*UNSORTED_COLUMNS, *(name for name, kind in parsed if kind == "string")}
         dictionaries = [field.name for field in rows.schema if pa.types.is_dictionary(field.type)]
         repeating, others = encodings(rows, ["time", *(name for name, _ in parsed)])
         return pq.ParquetWriter(
-            pa.PythonFile(self._body, mode="w"),
+            sink,
             rows.schema,
             compression=self._codec,
             compression_level=ZSTD_LEVEL if self._codec == "zstd" else None,
@@ -190,16 +196,22 @@ class ParquetEncoder:
             write_page_checksum=True,
         )
 
-    def write(self, parts: Sequence[Part]) -> None:
+    def prepare(self, parts: Sequence[Part]) -> Step:
         rows, unparsed = table(parts, self._fields, self._parser)
-        self.unparsed += unparsed
-        self._writer = self._writer or self._opened(rows)
-        self._writer.write_table(rows, row_group_size=max(1, len(rows)))
-        self.made = self._body.size, self.made[1] + sum(part.bytes for part in parts)
+        sink = pa.BufferOutputStream()
+        with self._writer(sink, rows) as writer:
+            writer.write_table(rows, row_group_size=max(1, len(rows)))
+        file, size = sink.getvalue(), sum(part.bytes for part in parts)
+
+        def step() -> None:
+            self._groups.add(memoryview(file))
+            self.unparsed += unparsed
+            self.made = self._body.size, self.made[1] + size
+
+        return step
 
     def finish(self, spans: Sequence[tuple[FileId, int, int]]) -> memoryview:
-        assert self._writer is not None  # noqa: S101 - a batch without rows is never sealed
-        self._writer.close()
+        self._groups.finish()
         return self._body.view()
 
 
@@ -209,12 +221,17 @@ class NdjsonEncoder:
         self._fields, self._parser = fields, _parser(settings)
         self._body, self._stream = _compressed(settings)
 
-    def write(self, parts: Sequence[Part]) -> None:
+    def prepare(self, parts: Sequence[Part]) -> Step:
         rows, unparsed = table(parts, self._fields, self._parser)
-        self.unparsed += unparsed
-        for block in json_lines(rows):
-            self._stream.write(block)
-        self.made = self._body.size, self.made[1] + sum(part.bytes for part in parts)
+        size = sum(part.bytes for part in parts)
+
+        def step() -> None:
+            for block in json_lines(rows):
+                self._stream.write(block)
+            self.unparsed += unparsed
+            self.made = self._body.size, self.made[1] + size
+
+        return step
 
     def finish(self, spans: Sequence[tuple[FileId, int, int]]) -> memoryview:
         self._stream.close()
@@ -234,7 +251,10 @@ class RawEncoder:
         self._kept: dict[tuple[FileId, int], tuple[int, pa.Buffer]] = {}
         self._kept_bytes = 0
 
-    def write(self, parts: Sequence[Part]) -> None:
+    def prepare(self, parts: Sequence[Part]) -> Step:
+        return lambda: self._write(parts)
+
+    def _write(self, parts: Sequence[Part]) -> None:
         for part in parts:
             for (file, _), start, end, content in zip(
                 part.files, part.starts, part.ends, part.contents, strict=True
@@ -267,4 +287,4 @@ def _compressed(settings: BatchSettings) -> tuple[Body, Body | pa.NativeFile]:
     body = Body()
     if settings.compression == "none":
         return body, body
-    return body, pa.CompressedOutputStream(pa.PythonFile(body, mode="w"), settings.compression)
+    return body, pa.CompressedOutputStream(body.buffered(), settings.compression)

@@ -1,4 +1,4 @@
-"""How Parquet columns are written whose values nobody knows beforehand: as the first rows suggest."""
+"""How Parquet columns of unknown values are written: as the first rows of a group suggest."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.model import FileId
-from collector.rows.batch import ENCODE_BYTES, ENCODE_ROWS, MOST_SPANS, Batch
+from collector.rows.batch import ENCODE_BYTES, ENCODE_ROWS, MOST_SPANS, Batch, Sealed
 
 APP = FileId("prod_mill-1", "app.log", 0)
 REPLACED = FileId("prod_mill-1", "app.log", 1)
@@ -219,6 +219,31 @@ def test_a_batch_waits_for_a_busy_encoder():
         gate.set()
         caught_up.result(timeout=30)
         assert reader.batch.seal().rows == len(reader.rows)
+
+
+@pytest.mark.parametrize("export", ["parquet", "ndjson", "raw"])
+def test_helpers_make_the_same_object(encode_pool, export: str):
+    """What several threads prepare at once comes into the object in the order in which it was read."""
+    contents = [b"".join(b"%d %d\n" % (number, row) for row in range(500)) for number in range(12)]
+
+    def sealed(helpers: ThreadPoolExecutor | None) -> Sealed:
+        reader = Reader(Batch(settings(export), [], encode_pool, helpers=helpers, encode_bytes=1))
+        for content in contents:
+            reader.batch.catch_up()
+            reader.add(Read(APP, content))
+        return reader.batch.seal()
+
+    with ThreadPoolExecutor(3) as helpers:
+        assert bytes(sealed(helpers).body.result()) == bytes(sealed(None).body.result())
+
+
+def test_a_helper_s_error_surfaces_in_the_sealed_batch(encode_pool):
+    """What a helper could not do is raised where the object is asked for."""
+    with ThreadPoolExecutor(2) as helpers:
+        reader = Reader(Batch(settings(), [], encode_pool, helpers=helpers))
+        reader.add(Read(UNENCODABLE, b"x\n"))
+        with pytest.raises(OverflowError):
+            reader.batch.seal().body.result()
 
 
 def test_an_encoder_error_surfaces_in_the_sealed_batch(encode_pool):
