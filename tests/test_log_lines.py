@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
-import structlog
 
 from collector import events
 from collector.errors import ConfigError
@@ -41,7 +40,6 @@ def stream() -> Iterator[io.StringIO]:
     root.setLevel(levels[0])
     logging.getLogger("joblog").setLevel(levels[1])
     logging.captureWarnings(False)
-    structlog.reset_defaults()
 
 
 def test_json_is_one_object_an_event(stream: io.StringIO):

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from collector.cli.frame import tell
+from collector.cli.frame import importing, tell
 from collector.cli.options import output_option
 from collector.cli.settings import configuration_options, settings_from
 from collector.config_sections import OFF
@@ -70,7 +70,8 @@ def run(
         from collector.cli.outlook import show  # noqa: PLC0415 - slow to import: a fault is told first
 
         return show(settings, output, log_format or _format(), log_level)
-    from collector.service import run as run_service  # noqa: PLC0415 - slow to import: a fault is told first
+    with importing():
+        from collector.service import run as run_service  # noqa: PLC0415 - slow to import: a fault is told first
 
     return run_service(
         settings,

@@ -144,7 +144,8 @@ def _origin_columns(
         key = codes.tobytes()  # most columns change with the source, or not at all: they share their indices
         if key not in repeated:
             repeated[key] = _repeat(codes, counts)
-        return pa.DictionaryArray.from_arrays(repeated[key], encoded.dictionary)
+        # Not `safe`: each index would be checked, and they are the dictionary's own.
+        return pa.DictionaryArray.from_arrays(repeated[key], encoded.dictionary, safe=False)
 
     columns = {name: text([getattr(origin, name) for _, origin in files]) for name in ORIGIN_COLUMNS}
     columns["source"] = text([file.source for file, _ in files])
@@ -152,7 +153,8 @@ def _origin_columns(
     for name in fields:
         columns[name] = text([dict(origin.fields).get(name) for _, origin in files])
     scheduled = pa.array([origin.scheduled_at for _, origin in files], UTC_MICROSECONDS)
-    columns["scheduled_at"] = scheduled.take(pa.array(np.repeat(np.arange(len(files)), counts)))
+    if scheduled.null_count < len(files):
+        columns["scheduled_at"] = scheduled.take(pa.array(np.repeat(np.arange(len(files)), counts)))
     return columns
 
 
