@@ -40,7 +40,6 @@ from collector.state.folder import StateFolder
 from collector.takeover import Completion, Surveyed, parts_of, survey, take_over
 
 ONCE_PARTIAL_SECONDS = 5.0
-ROW_GROUPS_AT_ONCE = 2
 SETTLE_SECONDS = 10.0
 ONCE_SETTLE_SECONDS = 2.0
 
@@ -196,8 +195,6 @@ class Assembly:
         task, ground = self._task, self._ground
         pool = ThreadPoolExecutor(1, thread_name_prefix="joblog-encode")
         self._stack.callback(pool.shutdown, wait=True, cancel_futures=True)
-        helpers = ThreadPoolExecutor(ROW_GROUPS_AT_ONCE, thread_name_prefix="joblog-rows")
-        self._stack.callback(helpers.shutdown, wait=True, cancel_futures=True)
         ledger = self._ledger()
         surveyed, self._surveyed = self._surveyed, None
         checkpoint = take_over(ground.folder, ledger, self._emit, surveyed)
@@ -226,7 +223,6 @@ class Assembly:
             folder=ground.folder,
             finisher=finisher,
             pool=pool,
-            helpers=helpers,
             clock=task.clock,
             wake=self._wake,
             emit=self._emit,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -32,6 +32,9 @@ from collector.state.checkpoint import Checkpoint
 from collector.state.folder import StateFolder
 from collector.status import DiscoverySeconds
 from collector.takeover import pack_snapshot
+
+ROW_GROUPS_AT_ONCE = 2
+"""So many are made at the same time, while the loop reads on."""
 
 SNAPSHOT_EVERY = 512
 """Commit records after which a checkpoint is put into the destination, so that a rebuild reads few."""
@@ -93,7 +96,6 @@ class Pipeline:
         folder: StateFolder,
         finisher: Finisher,
         pool: Executor,
-        helpers: Executor,
         clock: Clock,
         wake: Callable[[], None],
         emit: Emit,
@@ -102,8 +104,8 @@ class Pipeline:
         self._scanner, self._catalog, self._reader = scanner, catalog, reader
         self._ledger, self.checkpoint, self._folder = ledger, checkpoint, folder
         self._finisher = finisher
-        self._pool, self._helpers = pool, helpers
-        self._clock, self._emit = clock, emit
+        self._pool, self._clock, self._emit = pool, clock, emit
+        self._helpers = ThreadPoolExecutor(ROW_GROUPS_AT_ONCE, thread_name_prefix="joblog-rows")
         self._shipper: Shipper[Shipped | None] = Shipper("joblog-ship", wake)
         self._batch = self._new_batch()
         self._opened_at: float | None = None
@@ -326,6 +328,7 @@ class Pipeline:
 
     def close(self) -> None:
         self._shipper.close()
+        self._helpers.shutdown(wait=True, cancel_futures=True)
 
     def _new_batch(self, before: Future[memoryview] | None = None) -> Batch:
         plan = self._plan

@@ -69,12 +69,12 @@ class JsonLines:
         """None where no shape is known, or more than a quarter of the rows have not the one that is. Then the
         first line of the next block gives another, until that has led to nothing too often.
         """
-        if self._disappointments == MOST_DISAPPOINTMENTS or not len(text):
+        if self._disappointments >= MOST_DISAPPOINTMENTS or not len(text):
             return None
-        if self._shape is None:
-            self._shape = shape_of(text[0].as_py(), [(name, kind) for name, kind, _ in self._fields])
-        names = self._schema.names
-        found = self._shape.read(text, names) if self._shape is not None else None
+        # Other threads learn and forget shapes at the same time: this one goes on with what it found.
+        shape = self._shape or shape_of(text[0].as_py(), [(name, kind) for name, kind, _ in self._fields])
+        self._shape = shape
+        found = shape.read(text, self._schema.names) if shape is not None else None
         if found is None or 4 * np.count_nonzero(found[1]) < 3 * len(text):
             self._shape = None
             self._disappointments += 1
