@@ -16,12 +16,17 @@ from functools import cached_property
 from pathlib import Path
 
 import boto3
+import hypothesis
 import pytest
 
 
 def pytest_configure() -> None:
-    """A shell that runs the tests in the background ignores SIGINT, and all children would inherit that."""
+    """A shell that runs the tests in the background ignores SIGINT, and all children would inherit that. How
+    long an example takes says more of the machine than of the claim.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    hypothesis.settings.register_profile("busy machine", deadline=None)
+    hypothesis.settings.load_profile("busy machine")
 
 
 @dataclass(frozen=True)
