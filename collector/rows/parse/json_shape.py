@@ -152,16 +152,13 @@ def _constants(
 
 
 def _numbers(values: pa.StringArray, accepted: Matched, kind: pa.DataType | None) -> tuple[pa.Array, Matched]:
-    """As JSON has them: Arrow reads more (zeros in front, a dot at an end), and -0, which is whole and so has
-    no sign, as -0.0. Raises ArrowInvalid.
-    """
+    """As JSON has them: Arrow reads more (zeros in front, a dot at an end). Raises ArrowInvalid."""
     block = Block.of(values)
     first = block.bounds[:-1]
     start = first + (_byte(block, first) == ord("-"))
     digit = _is_digit(_byte(block, start)) & _is_digit(_byte(block, block.bounds[1:] - 1))
-    zero, is_last = _byte(block, start) == ord("0"), start + 1 == block.bounds[1:]
-    more = ~is_last & _is_digit(_byte(block, start + 1))
-    good = digit & ~(zero & (more | (is_last & (start > first))))
+    zero = (_byte(block, start) == ord("0")) & (start + 1 < block.bounds[1:])
+    good = digit & ~(zero & _is_digit(_byte(block, start + 1)))
     if not (good | ~accepted).all() or not accepted.all():
         values = pc.if_else(pa.array(good & accepted), values, "0")
     return values.cast(kind or pa.float64()), good
