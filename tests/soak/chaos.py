@@ -21,8 +21,9 @@ WRITER = Path(__file__).with_name("chaos_writer.py")
 WRITERS = 4
 SHARDS = 2
 BYTES_PER_SECOND = 500e3  # of each writer
-SURELY_SECONDS = 90.0
-"""Longer than any wait between two tries: a collector that does nothing for so long hangs."""
+SURELY_SECONDS = 300.0
+"""Longer than any wait between two tries, on a machine that is busy: a collector that does nothing for so long
+hangs."""
 
 
 @dataclass(frozen=True)
