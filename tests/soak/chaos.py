@@ -22,8 +22,7 @@ WRITERS = 4
 SHARDS = 2
 BYTES_PER_SECOND = 500e3  # of each writer
 SURELY_SECONDS = 300.0
-"""Longer than any wait between two tries, on a machine that is busy: a collector that does nothing for so long
-hangs."""
+"""Longer than any wait between two tries, also on a busy machine: who does nothing for so long hangs."""
 
 
 @dataclass(frozen=True)
