@@ -220,8 +220,8 @@ class TrackedSource:
         """By raw name; changed by `put` and `take` only."""
         self.stems: dict[str, TrackedFile | dict[str, TrackedFile]] = {}
         """The same files by the stem of their name; where several have one, then by name."""
-        self._stem_lengths: set[int] = set()
-        """Those that a stem has or had."""
+        self._stem_lengths = 0
+        """Those that a stem has or had: a bit for each."""
         self.gone: list[TrackedFile] = []
         """No name led to them at the last look: read through their descriptors, or perhaps named anew."""
         self.past: list[TrackedFile] = []
@@ -278,7 +278,7 @@ class TrackedSource:
             self.stems[stem] = {among.name: among, name: tracked}
         else:
             among[name] = tracked
-        self._stem_lengths.add(len(stem))
+        self._stem_lengths |= 1 << len(stem)
 
     def take(self, name: str) -> TrackedFile | None:
         """Removes what `name` leads to, and returns it."""
@@ -309,8 +309,8 @@ class TrackedSource:
     def namesakes(self, name: str) -> Iterator[TrackedFile]:
         """The files after which a rotation may have called another one `name`."""
         start = name.rfind("/") + 1
-        for length in sorted(self._stem_lengths):
-            if start < length <= len(name):
+        for length in range(start + 1, len(name) + 1):
+            if self._stem_lengths >> length & 1:
                 among = self.stems.get(name[:length])
                 if isinstance(among, TrackedFile):
                     among = {among.name: among}
