@@ -360,6 +360,7 @@ def _assembled(site: RetainingSite, kind: type[Volume]) -> Iterator[tuple[Parts,
             open_store(site.to),
             stack=stack,
             wake=lambda: None,
+            hurry=lambda: None,
             give_up=lambda: None,
             emit=events.append,
         )
