@@ -120,10 +120,8 @@ class Retention:
             self._plan()
         while self._chosen and len(self._proving) < PROVERS:
             self._prove(self._chosen.pop(0))
-        done = next((each for each in self._proving if each.done()), None)
-        if self._deleting is None and done is not None:
-            self._proving.remove(done)
-            self._deleting = self._delete(done.result())
+        if self._deleting is None and self._proving and self._proving[0].done():  # the oldest goes first
+            self._deleting = self._delete(self._proving.pop(0).result())
         if self._deleting is not None:
             self._go_on(self._deleting)
 
