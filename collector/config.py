@@ -279,14 +279,14 @@ def _words(detail: ErrorDetails) -> str:
 def _check_names(placed: Placed) -> None:
     """Names tell volumes apart in the export: each its own, and none left to the default among several."""
     volumes = list(_volumes(placed))
-    seen: set[object] = set()
+    seen: set[str] = set()
     for key, volume in volumes:
         name = volume.get("name")
         if name is None and len(volumes) > 1:
             placed.fault((*key, "name"), "is required where there are several volumes")
-        elif name in seen:
-            placed.fault((*key, "name"), f"another volume has the name {shown(str(name))}")
-        elif isinstance(name, str):
+        elif isinstance(name, str) and name in seen:
+            placed.fault((*key, "name"), f"another volume has the name {shown(name)}")
+        elif isinstance(name, str):  # else the check of types will tell
             seen.add(name)
 
 
