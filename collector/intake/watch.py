@@ -150,6 +150,8 @@ class Watch:
             if not self._interest.wants_directory(below):
                 continue
             self.add(below)
+            if below not in self._watched:
+                continue  # too deep, or no watch is left: nothing below it is told, looks find it
             try:
                 todo += self._tell_entries(below)
             except OSError:
@@ -211,9 +213,11 @@ class Watch:
         below = (*directory, name)
         with self._lock:
             self._hints.entries[below] = None
-        if came:
-            with self._lock:
-                self._watched.pop(below, None)  # it is another directory than the one of this name before
+            # What has a watch was entered already with the directory above it, before this was read.
+            is_new = came and below not in self._watched
+            if not came:
+                self._watched.pop(below, None)  # the next one of this name is another directory
+        if is_new:
             self.enter(below)
         self._hurried()
 

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,51 @@ def hinted(root: Path):
     hinted = Hinted(root)
     yield hinted
     hinted.watch.close()
+
+
+class Growing(Volume):
+    """Whenever a directory is about to be listed, it gets another one in it."""
+
+    def open_directory(self, parts: tuple[str, ...]) -> int:
+        if 0 < len(parts) < 20:
+            self.path.joinpath(*parts, "d").mkdir(exist_ok=True)
+        return super().open_directory(parts)
+
+
+class Counting:
+    """Wants all directories, and no file."""
+
+    def __init__(self) -> None:
+        self.asked: Counter[tuple[str, ...]] = Counter()
+
+    def wants_file(self, directory: tuple[str, ...], name: str) -> bool:
+        return False
+
+    def wants_directory(self, directory: tuple[str, ...]) -> bool:
+        self.asked[directory] += 1
+        return True
+
+
+def test_a_tree_that_grows_while_it_is_entered(root: Path):
+    """Each of its directories is entered once: it shows in the one above it, and has an event of its own too.
+    A deep tree in one source keeps nobody waiting.
+    """
+    woken, interest = threading.Event(), Counting()
+    watch = Watch(Growing(root), "default", interest, wake=woken.set, hurry=woken.set, emit=print)
+    (root / "d").mkdir()
+    (root / "end").mkdir()
+    deadline, seen = time.monotonic() + DEADLINE_SECONDS, set[tuple[str, ...]]()
+    while not {("end",), ("d",) * 20} <= seen:
+        assert woken.wait(max(0, deadline - time.monotonic())), seen
+        woken.clear()
+        seen.update(watch.take_hints().entries)
+    (root / "last").mkdir()
+    while ("last",) not in seen:
+        assert woken.wait(max(0, deadline - time.monotonic())), seen
+        woken.clear()
+        seen.update(watch.take_hints().entries)
+    watch.close()
+    assert set(interest.asked.values()) == {1}
 
 
 def test_creation_and_growth(root: Path, hinted: Hinted):
