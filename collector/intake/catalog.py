@@ -128,10 +128,14 @@ class Catalog(Register):
             other = other_of_the_inode(tracked, sight, placed, self._verdict)
             if other is None:
                 return self._replace(tracked, sight, verdict.value, now)
-            tracked.source.displace(tracked, other, sight.name, linked=other in placed)
+            source = tracked.source
+            source.take(sight.name)
+            source.past.append(tracked)
             if other in placed:
-                return other
+                return other  # one more link to it
             self._tell_renamed(other, sight.name)
+            self._unname(other)
+            source.put(sight.name, other)
             tracked, verdict = other, Verdict.GROWN
         if verdict is not None or sight.size > tracked.read_offset:  # what cannot be read, the reader tells
             self._grow(tracked, sight, now)

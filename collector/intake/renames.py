@@ -78,8 +78,7 @@ def other_of_the_inode(
     for other in (*tracked.source.past, *tracked.source.files.values()):
         if other is tracked or (other.device, other.inode) != (sight.device, sight.inode):
             continue
-        is_restored = other.mtime_ns is None and other.read_offset > 0
-        if other in placed or (is_restored and judge(other, sight) in KNOWN_AGAIN):
+        if other in placed or (other.is_restored and _goes_on(other, sight, judge)):
             return other
     return None
 
@@ -90,9 +89,9 @@ def other_of_the_name(source: TrackedSource, sight: FileSight, judge: Judge) -> 
     """
     likely = source.files.get(sight.name)
     for other in source.past:
-        is_restored = other.mtime_ns is None and other.read_offset > 0
         is_older = likely is not None and likely.file.path == other.file.path
-        if is_restored and not is_older and other.name == sight.name and judge(other, sight) in KNOWN_AGAIN:
+        is_likely = other.is_restored and not is_older and other.name == sight.name
+        if is_likely and _goes_on(other, sight, judge):
             return other
     return None
 
@@ -104,7 +103,7 @@ def that_holds_more(known: TrackedFile, sight: FileSight, judge: Judge) -> Track
     driven = [each for each in known.source.gone if each.read_offset > known.read_offset]
     likely = [each for each in driven if may_follow(sight.name, each.name)]
     likely.sort(key=lambda each: -each.read_offset)
-    return next((each for each in likely if judge(each, sight) in KNOWN_AGAIN), None)
+    return next((each for each in likely if _goes_on(each, sight, judge)), None)
 
 
 def _index(source: TrackedSource) -> tuple[ByInode, ByNumber]:

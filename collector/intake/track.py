@@ -150,6 +150,11 @@ class TrackedFile:
         return max(self.longest, self.size)
 
     @property
+    def is_restored(self) -> bool:
+        """Whether it is known from a checkpoint, and was not seen since."""
+        return self.mtime_ns is None and self.read_offset > 0
+
+    @property
     def is_unsure(self) -> bool:
         """Whether it grew since the reader last saw that it is what it was."""
         return self.size > max(self.read_offset, self.longest) and self.read_offset > 0
@@ -291,20 +296,6 @@ class TrackedSource:
             if not isinstance(among, dict) or not among:
                 del self.stems[stem]
         return self.files.pop(name, None)
-
-    def displace(self, tracked: TrackedFile, other: TrackedFile, name: str, *, linked: bool) -> None:
-        """`name`, which led to `tracked`, leads to `other` now; as one more link to it, or away from where
-        it was.
-        """
-        self.take(name)
-        self.past.append(tracked)
-        if linked:
-            return
-        if other in self.past:
-            self.past.remove(other)
-        else:
-            self.take(other.name)
-        self.put(name, other)
 
     def namesakes(self, name: str) -> Iterator[TrackedFile]:
         """The files after which a rotation may have called another one `name`."""
