@@ -33,16 +33,22 @@ Mask = NDArray[np.bool_]
 
 
 def frame_cri(
-    arena: NDArray[np.uint8], at: Positions, lengths: Positions, final: Mask, max_line_bytes: int
+    arena: NDArray[np.uint8],
+    at: Positions,
+    lengths: Positions,
+    final: Mask,
+    max_line_bytes: int,
+    *,
+    found: Positions | None = None,
 ) -> Lines:
     """As `frame`, with rows that are decoded. A line that is malformed is a row of its own, as it is."""
     bound = max_line_bytes + ROOM_BYTES
-    lines = frame(arena, at, lengths, final, bound)
-    found = headers(arena, lines.starts, lines.ends)
-    if not found.partial.any() and not (lines.ends - found.message > max_line_bytes).any():
-        plain = Decoded(lines.starts, None, found.time_us, found.stream, found.malformed)
-        return Lines(found.message, lines.ends, lines.eol, lines.row_counts, lines.consumed, None, plain)
-    return _Joined(arena, lines, found, at=at, final=final, limit=max_line_bytes).lines()
+    lines = frame(arena, at, lengths, final, bound, found=found)
+    heads = headers(arena, lines.starts, lines.ends)
+    if not heads.partial.any() and not (lines.ends - heads.message > max_line_bytes).any():
+        plain = Decoded(lines.starts, None, heads.time_us, heads.stream, heads.malformed)
+        return Lines(heads.message, lines.ends, lines.eol, lines.row_counts, lines.consumed, None, plain)
+    return _Joined(arena, lines, heads, at=at, final=final, limit=max_line_bytes).lines()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

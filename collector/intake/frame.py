@@ -15,6 +15,7 @@ from collector.model import Lines
 LINE_FEED = 10
 CONTINUATION_MASK, CONTINUATION = 0xC0, 0x80
 LONGEST_UTF8_BYTES = 4
+WORD_BYTES = 8
 COUNTED_BYTES = 64 << 10  # line feeds are counted in blocks: an index of all of them may not fit into memory
 
 Positions = NDArray[np.int64]
@@ -26,15 +27,17 @@ def frame(
     lengths: Positions,
     final: NDArray[np.bool_],
     max_line_bytes: int,
+    *,
+    found: Positions | None = None,
 ) -> Lines:
     """Frames reads, at least one, that lie back to back from the start of `arena`: read i is
-    `arena[at[i] : at[i] + lengths[i]]`.
+    `arena[at[i] : at[i] + lengths[i]]`. `found` is where their line feeds are, if that is known.
 
     Bytes behind a read's last line feed become a row only where `final[i]`, or as pieces where they are more
     than `max_line_bytes`.
     """
     stops = at + lengths
-    line_feeds = np.flatnonzero(arena[: int(stops[-1])] == LINE_FEED).astype(np.int64, copy=False)
+    line_feeds = positions(arena[: int(stops[-1])] == LINE_FEED) if found is None else found
     first, last = np.searchsorted(line_feeds, at), np.searchsorted(line_feeds, stops)
     starts = np.empty_like(line_feeds)
     starts[1:] = line_feeds[:-1] + 1
@@ -60,19 +63,38 @@ def line_feeds(lines: Lines) -> Positions:
     return np.asarray(until[stops] - until[stops - lines.row_counts], np.int64)
 
 
-def end_of_lines(arena: NDArray[np.uint8], most: int) -> int:
-    """Where the first `most` lines of `arena` end; its length where it holds no more line feeds than that."""
-    is_line_feed = arena == LINE_FEED
-    if np.count_nonzero(is_line_feed) <= most:
-        return len(arena)
-    start = missing = 0
-    for start in range(0, len(arena), COUNTED_BYTES):
-        missing = most
-        most -= int(np.count_nonzero(is_line_feed[start : start + COUNTED_BYTES]))
-        if most <= 0:
-            break
-    within = np.flatnonzero(is_line_feed[start : start + COUNTED_BYTES])
-    return start + int(within[missing - 1]) + 1
+def first_line_feeds(arena: NDArray[np.uint8], most: int, scratch: NDArray[np.bool_]) -> Positions:
+    """Where the first `most` line feeds are. `scratch` is at least as long as `arena`."""
+    is_line_feed = np.equal(arena, LINE_FEED, out=scratch[: len(arena)])
+    left = most
+    if np.count_nonzero(is_line_feed) > most:
+        for start in range(0, len(arena), COUNTED_BYTES):
+            left -= int(np.count_nonzero(is_line_feed[start : start + COUNTED_BYTES]))
+            if left <= 0:
+                is_line_feed = is_line_feed[: start + COUNTED_BYTES]
+                break
+    return positions(is_line_feed)[:most]
+
+
+def positions(mask: NDArray[np.bool_]) -> Positions:
+    """Where `mask` is true, as `flatnonzero` has it. Most bytes of a log are no line feed: so eight are
+    looked at as one word, and the value of a word with one of them says where it is.
+    """
+    whole = len(mask) // WORD_BYTES * WORD_BYTES
+    words = mask[:whole].view("<u8")
+    at = np.flatnonzero(words != 0)
+    found = words[at]
+    below = found - np.uint64(1)  # the bits below the lowest one that is set, where no other is
+    crowded = (found & below) != 0
+    if np.count_nonzero(crowded) * WORD_BYTES > len(at):
+        return np.flatnonzero(mask).astype(np.int64, copy=False)
+    alone = at[~crowded] * WORD_BYTES + (np.bitwise_count(below[~crowded]) >> 3)
+    parts = [alone, whole + np.flatnonzero(mask[whole:])]
+    if len(alone) < len(at):
+        row, column = np.nonzero(mask[:whole].reshape(-1, WORD_BYTES)[at[crowded]])
+        parts.append(at[crowded][row] * WORD_BYTES + column)
+        return np.sort(np.concatenate(parts), kind="stable")
+    return np.concatenate(parts)
 
 
 def _long_lines(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,25 @@ from collector.intake.starts import starts_of
 from collector.model import BatchSettings, Lines
 
 Positions = NDArray[np.int64]
-Frame = Callable[[NDArray[np.uint8], Positions, Positions, NDArray[np.bool_], int], Lines]
+
+
+class Frame(Protocol):
+    """Frames reads, as `frame` does."""
+
+    def __call__(
+        self,
+        arena: NDArray[np.uint8],
+        at: Positions,
+        lengths: Positions,
+        final: NDArray[np.bool_],
+        max_line_bytes: int,
+        *,
+        found: Positions | None = None,
+    ) -> Lines: ...
 
 
 def framing(settings: BatchSettings) -> Frame:
-    """The function that frames reads, as `frame` does. Raises UsageError for a pattern that is none."""
+    """How reads are framed. Raises UsageError for a pattern that is none."""
     if settings.line_format == "cri":
         return frame_cri
     if settings.multiline is None:
@@ -26,9 +40,15 @@ def framing(settings: BatchSettings) -> Frame:
     starts = starts_of(settings.multiline)
 
     def frame_records(
-        arena: NDArray[np.uint8], at: Positions, lengths: Positions, final: NDArray[np.bool_], limit: int
+        arena: NDArray[np.uint8],
+        at: Positions,
+        lengths: Positions,
+        final: NDArray[np.bool_],
+        max_line_bytes: int,
+        *,
+        found: Positions | None = None,
     ) -> Lines:
-        lines = frame(arena, at, lengths, final, limit)
-        return join_lines(arena, at, final, lines, starts=starts, max_line_bytes=limit)
+        lines = frame(arena, at, lengths, final, max_line_bytes, found=found)
+        return join_lines(arena, at, final, lines, starts=starts, max_line_bytes=max_line_bytes)
 
     return frame_records

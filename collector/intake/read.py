@@ -17,7 +17,7 @@ import numpy as np
 
 from collector.events import Emit, FileUnreadable
 from collector.intake.catalog import Catalog
-from collector.intake.frame import LINE_FEED, end_of_lines, frame, line_feeds
+from collector.intake.frame import LINE_FEED, first_line_feeds, frame, line_feeds
 from collector.intake.framing import Frame
 from collector.intake.holes import is_sparse, next_data
 from collector.intake.names import encode_name
@@ -99,6 +99,9 @@ class Reader:
         self._memory = mmap.mmap(-1, arena_bytes)
         self.arena = np.frombuffer(self._memory, np.uint8)
         self._view = memoryview(self._memory)
+        self._scratch = np.empty(arena_bytes, np.bool_)
+        self._found = np.empty(0, np.int64)
+        """Where in the arena line feeds are, of what was read last."""
 
     @property
     def open_files(self) -> int:
@@ -138,9 +141,11 @@ class Reader:
 
     def _within_lines(self, catalog: Catalog, reads: list[Read], size: int) -> list[Read]:
         """The reads as far as they hold `most_lines`; what is beyond that is read again in a later turn."""
-        end = end_of_lines(self.arena[:size], self._most_lines)
-        if end == size:
+        found = first_line_feeds(self.arena[:size], self._most_lines + 1, self._scratch)
+        self._found = found[: self._most_lines]
+        if len(found) <= self._most_lines:
             return reads
+        end = int(self._found[-1]) + 1
         kept = []
         for read in reads:
             if read.at >= end:
@@ -155,10 +160,10 @@ class Reader:
         at = np.array([read.at for read in reads], np.int64)
         lengths = np.array([read.length for read in reads], np.int64)
         final = np.array([read.final for read in reads], np.bool_)
-        lines = self._framing(self.arena, at, lengths, final, self._max_line_bytes)
+        lines = self._framing(self.arena, at, lengths, final, self._max_line_bytes, found=self._found)
         if len(reads) == 1 and reads[0].is_cut and not lines.consumed[0]:
             # A row of more lines than an arena may have: it comes in pieces.
-            lines = self._framing(self.arena, at, lengths, ~final, self._max_line_bytes)
+            lines = self._framing(self.arena, at, lengths, ~final, self._max_line_bytes, found=self._found)
         return lines
 
     def take(self, catalog: Catalog, reads: Sequence[Read], lines: Lines) -> list[Take]:

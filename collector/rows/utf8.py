@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from collector.model import Lines
 
 LINE_FEED = 10
+FIRST_BEYOND_ASCII = 0x80
 
 
 def messages(arena: NDArray[np.uint8], lines: Lines) -> tuple[pa.StringArray, pa.BinaryArray | None, int]:
@@ -29,11 +30,19 @@ def messages(arena: NDArray[np.uint8], lines: Lines) -> tuple[pa.StringArray, pa
     )
     values = slots.take(pa.array(np.arange(0, 2 * rows, 2, dtype=np.int32)))
     text = values.view(pa.string())
-    try:
-        text.validate(full=True)
-    except pa.ArrowInvalid:
-        return repair(values)
+    if not _is_ascii(arena, lines):
+        try:
+            text.validate(full=True)
+        except pa.ArrowInvalid:
+            return repair(values)
     return text, None, 0
+
+
+def _is_ascii(arena: NDArray[np.uint8], lines: Lines) -> bool:
+    """Whether all that the rows span is ASCII. Most logs are, and to look at each row takes far longer."""
+    if not len(lines.starts):
+        return True
+    return bool(arena[lines.starts[0] : lines.ends[-1]].max(initial=0) < FIRST_BEYOND_ASCII)
 
 
 def repair(values: pa.BinaryArray) -> tuple[pa.StringArray, pa.BinaryArray | None, int]:

@@ -1,31 +1,40 @@
-"""How many lines an arena may give: a row costs memory, however short its line is."""
+"""Where line feeds are, and how many an arena may give: a row costs memory, however short its line is."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.intake.frame import COUNTED_BYTES, end_of_lines
+from collector.intake.frame import COUNTED_BYTES, first_line_feeds, positions
 
 
-def end(data: bytes, most: int) -> int:
-    return end_of_lines(np.frombuffer(data, np.uint8), most)
+def found(data: bytes, most: int) -> list[int]:
+    scratch = np.ones(len(data) + 3, np.bool_)  # what was there before counts for nothing
+    return first_line_feeds(np.frombuffer(data, np.uint8), most, scratch).tolist()
 
 
-@given(st.lists(st.sampled_from([b"\n", b"a", b"line\n"]), max_size=30).map(b"".join), st.integers(1, 12))
-def test_the_end_is_behind_the_last_line_that_may_come(data, most):
-    """With more line feeds than may be, it is right behind the last of those; else all may come."""
-    cut = end(data, most)
-    if data.count(b"\n") <= most:
-        assert cut == len(data)
-    else:
-        assert data[:cut].count(b"\n") == most
-        assert data[cut - 1 : cut] == b"\n"
+@given(
+    st.lists(st.sampled_from([b"\n", b"a", b"a line\n", b"a longer line\n"])).map(b"".join),
+    st.integers(1, 12),
+)
+def test_the_first_line_feeds_are_found(data, most):
+    """As many as there may be, wherever they lie within words of eight bytes."""
+    assert found(data, most) == [at for at, byte in enumerate(data) if byte == 10][:most]
 
 
 @pytest.mark.parametrize("before", [0, 1, COUNTED_BYTES - 1, COUNTED_BYTES, COUNTED_BYTES + 1])
 @pytest.mark.parametrize("most", [1, 7, COUNTED_BYTES, COUNTED_BYTES + 1])
 def test_lines_are_counted_across_blocks(before, most):
-    """Wherever the line feeds lie to the blocks in which they are counted, the end is exact."""
+    """Wherever the line feeds lie to the blocks in which they are counted, the last one is exact."""
     data = b"x" * before + b"\n" * (3 * COUNTED_BYTES)
-    assert end(data, most) == before + most
+    assert found(data, most)[-1] == before + most - 1
+
+
+@given(st.lists(st.sampled_from([1, 2, 3, 7, 8, 9, 30, 200]), max_size=60), st.integers(0, 9))
+def test_positions_are_those_of_all_that_is_true(gaps, behind):
+    """Alone in a word of eight, or several in some of them, or in nearly all."""
+    at = np.cumsum(np.array(gaps, np.int64)) - 1
+    mask = np.zeros((int(at[-1]) + 1 if gaps else 0) + behind, np.bool_)
+    mask[at] = True
+    assert positions(mask).tolist() == at.tolist()
+    assert positions(mask).dtype == np.int64
