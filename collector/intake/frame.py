@@ -16,7 +16,6 @@ LINE_FEED = 10
 CONTINUATION_MASK, CONTINUATION = 0xC0, 0x80
 LONGEST_UTF8_BYTES = 4
 WORD_BYTES = 8
-COUNTED_BYTES = 64 << 10  # line feeds are counted in blocks: an index of all of them may not fit into memory
 
 Positions = NDArray[np.int64]
 
@@ -37,7 +36,7 @@ def frame(
     than `max_line_bytes`.
     """
     stops = at + lengths
-    line_feeds = positions(arena[: int(stops[-1])] == LINE_FEED) if found is None else found
+    line_feeds = positions(arena[: int(stops[-1])] == LINE_FEED, int(stops[-1])) if found is None else found
     first, last = np.searchsorted(line_feeds, at), np.searchsorted(line_feeds, stops)
     starts = np.empty_like(line_feeds)
     starts[1:] = line_feeds[:-1] + 1
@@ -65,36 +64,30 @@ def line_feeds(lines: Lines) -> Positions:
 
 def first_line_feeds(arena: NDArray[np.uint8], most: int, scratch: NDArray[np.bool_]) -> Positions:
     """Where the first `most` line feeds are. `scratch` is at least as long as `arena`."""
-    is_line_feed = np.equal(arena, LINE_FEED, out=scratch[: len(arena)])
-    left = most
-    if np.count_nonzero(is_line_feed) > most:
-        for start in range(0, len(arena), COUNTED_BYTES):
-            left -= int(np.count_nonzero(is_line_feed[start : start + COUNTED_BYTES]))
-            if left <= 0:
-                is_line_feed = is_line_feed[: start + COUNTED_BYTES]
-                break
-    return positions(is_line_feed)[:most]
+    return positions(np.equal(arena, LINE_FEED, out=scratch[: len(arena)]), most)
 
 
-def positions(mask: NDArray[np.bool_]) -> Positions:
-    """Where `mask` is true, as `flatnonzero` has it. Most bytes of a log are no line feed: so eight are
+def positions(mask: NDArray[np.bool_], most: int) -> Positions:
+    """Where `mask` is true, the first `most` of them. Most bytes of a log are no line feed: so eight are
     looked at as one word, and the value of a word with one of them says where it is.
     """
     whole = len(mask) // WORD_BYTES * WORD_BYTES
     words = mask[:whole].view("<u8")
-    at = np.flatnonzero(words != 0)
+    at = np.flatnonzero(words != 0)[:most]  # no more are needed, for each has one or more
     found = words[at]
     below = found - np.uint64(1)  # the bits below the lowest one that is set, where no other is
-    crowded = (found & below) != 0
-    if np.count_nonzero(crowded) * WORD_BYTES > len(at):
-        return np.flatnonzero(mask).astype(np.int64, copy=False)
-    alone = at[~crowded] * WORD_BYTES + (np.bitwise_count(below[~crowded]) >> 3)
-    parts = [alone, whole + np.flatnonzero(mask[whole:])]
-    if len(alone) < len(at):
+    crowded = np.flatnonzero((found & below) != 0)
+    if len(crowded) * WORD_BYTES > len(at):
+        stop = len(mask) if len(at) < most else int(at[-1] + 1) * WORD_BYTES
+        return np.flatnonzero(mask[:stop])[:most]
+    first = at * WORD_BYTES + (np.bitwise_count(below) >> 3)
+    parts = [first, whole + np.flatnonzero(mask[whole:])]
+    if len(crowded):
         row, column = np.nonzero(mask[:whole].reshape(-1, WORD_BYTES)[at[crowded]])
+        parts[0] = np.delete(first, crowded)
         parts.append(at[crowded][row] * WORD_BYTES + column)
-        return np.sort(np.concatenate(parts), kind="stable")
-    return np.concatenate(parts)
+        return np.sort(np.concatenate(parts), kind="stable")[:most]
+    return np.concatenate(parts)[:most]
 
 
 def _long_lines(
