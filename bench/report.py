@@ -35,9 +35,10 @@ def write(results: Sequence[Result], bench: Bench) -> None:
     page = PAGE.read_text()
     head, tail = page.split(BEGIN)[0], page.split(END)[1]
     told = ", ".join(f"{name} {value}" for name, value in about.items())
-    tables = "\n".join([*target_lines(results), "", *_table(results)])
+    whole = [result for result in results if not result.stages]
+    tables = "\n".join([*target_lines(results), "", *_table(whole), "", *stage_lines(results)])
     PAGE.write_text(f"{head}{BEGIN}\n{told}.\n\n{tables}\n{IMAGE}\n{END}{tail}")
-    PLOT.write_text(_plot([result for result in results if result.input_bytes]))
+    PLOT.write_text(_plot([result for result in whole if result.input_bytes]))
 
 
 def _about() -> dict[str, str | int | None]:
@@ -88,6 +89,22 @@ def _table(results: Sequence[Result]) -> Iterator[str]:
         exact = {True: "yes", False: "**no**", None: "-"}[result.exact]
         values = [result.case + notes, result.program, *speed, after, limit, by_wall]
         yield "| " + " | ".join([*values, f"{result.cost.peak_bytes / 1e6:.0f}", out, exact]) + " |"
+
+
+def stage_lines(results: Sequence[Result]) -> Iterator[str]:
+    """The table of what each step takes, and what follows from it for any run on so many cores."""
+    measured = [result for result in results if result.stages]
+    if not measured:
+        return
+    cores = os.cpu_count() or 1
+    yield f"| nanoseconds of CPU a byte | {' | '.join(result.case for result in measured)} |"
+    yield "|" + "---|" * (len(measured) + 1)
+    for stage in measured[0].stages:
+        yield f"| {stage} | {' | '.join(f'{result.stages[stage]:.2f}' for result in measured)} |"
+    sums = [sum(result.stages.values()) for result in measured]
+    yield f"| **all** | {' | '.join(f'**{total:.2f}**' for total in sums)} |"
+    best = [(result.ratio or 0.0) * cores for result in measured]
+    yield f"| the limit over all, on {cores} cores | {' | '.join(f'{ratio:.2f}' for ratio in best)} |"
 
 
 def _plot(results: Sequence[Result]) -> str:

@@ -14,7 +14,8 @@ MB = 1e6
 class Result:
     """`input_bytes` are those of the files. `limit` names what the case is compared with, `limit_cost` what
     that took over the same bytes; `start_cpu_seconds` are those of a run that finds nothing. `exact`: every
-    row and byte was counted in what came out.
+    row and byte was counted in what came out. `stages` are nanoseconds a byte of the
+    steps that make up the cost.
     """
 
     case: str
@@ -28,6 +29,7 @@ class Result:
     limit_cost: Cost | None = None
     start_cpu_seconds: float = 0.0
     notes: dict[str, float] = field(default_factory=dict)
+    stages: dict[str, float] = field(default_factory=dict)
 
     @property
     def mb_per_second(self) -> float:

@@ -22,11 +22,12 @@ from bench.cases import CASES
 from bench.guard import guard
 from bench.peers import peers
 from bench.process import Cost, Failed
-from bench.report import target_lines, write
+from bench.report import stage_lines, target_lines, write
 from bench.result import Result
+from bench.stages import stages
 from bench.workbench import Bench, Case
 
-EVERY: dict[str, Case] = {**CASES, "peers": peers}
+EVERY: dict[str, Case] = {**CASES, "stages": stages, "peers": peers}
 FULL_MIB, FULL_FILES = 1024, 10_000
 
 
@@ -65,7 +66,7 @@ def _all(folder: Path, told: argparse.Namespace) -> int:
     wanted = {name: case for name, case in EVERY.items() if not told.cases or name in told.cases}
     began = time.monotonic()
     results = list(_played(bench, wanted))
-    for line in target_lines(results):
+    for line in (*target_lines(results), *stage_lines(results)):
         say(line)
     say(f"took {(time.monotonic() - began) / 60:.1f} minutes")
     if not told.cases and (told.size, told.files) == (FULL_MIB, FULL_FILES):

@@ -156,7 +156,7 @@ class Batch:
             self._extend(take, view[take.at : take.at + take.end - take.start], observed_us) for take in taken
         ]
         columns = columns_of(arena, lines, self.settings)
-        self._pending.append(_part(arena, lines, taken, observed_us, columns))
+        self._pending.append(part_of(arena, lines, taken, observed_us, columns))
         if columns.content is not None:
             first = 0
             for span, take in zip(spans, taken, strict=True):
@@ -245,9 +245,10 @@ def _finish(
     return body
 
 
-def _part(
+def part_of(
     arena: NDArray[np.uint8], lines: Lines, taken: Sequence[Take], observed_us: int, columns: Columns
 ) -> Part:
+    """The rows of one framed arena, detached from it; `taken` are the reads that have rows."""
     counts = np.array([take.rows for take in taken], np.int64)
     shift = np.array([take.start - take.at for take in taken], np.int64)
     raw = columns.message is None
