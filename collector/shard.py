@@ -26,7 +26,7 @@ DRAIN_SECONDS = 25.0
 """How long a collector that was told to stop may take: Kubernetes kills after 30 s unless told otherwise."""
 
 STATUS_EVERY_SECONDS = 0.25
-STATUS_PART = 50
+STATUS_PART = 200
 """Of thousands of sources the status is told less often: it takes at most this part of the time."""
 
 LONGEST_WAIT_SECONDS = 1.0

@@ -14,6 +14,10 @@ THREADS = 8
 """That look at once on a network file system, where a look is waiting for a server."""
 
 
+FEW = 8
+"""Sources that are asked about together on a local file system, where that takes less than a millisecond."""
+
+
 class AsItWas:
     """Nothing changed since the last look."""
 
@@ -29,7 +33,7 @@ class Looker:
         self._discovery = discovery
         self.trusts_mtimes = trusts_mtimes
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="joblog-look") if threads > 1 else None
-        self.most = 4 * threads if threads > 1 else 1
+        self.most = 4 * threads if threads > 1 else FEW
         """How many sources to ask about at once."""
 
     @classmethod

@@ -137,6 +137,8 @@ class Reader:
                 reads.append(read)
                 position += read.length
         self._volume.leave()
+        if not reads:
+            return []
         return self._within_lines(catalog, reads, position)
 
     def _within_lines(self, catalog: Catalog, reads: list[Read], size: int) -> list[Read]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from collector.errors import VolumeError
 from collector.events import Emit, EntrySkipped, FileUnreadable, ScanDone, VolumeUnreadable
 from collector.intake.catalog import Catalog
-from collector.intake.discover import Discovery, Skipped
+from collector.intake.discover import Discovery, Look, Skipped
 from collector.intake.hinted import Hinted
 from collector.intake.listing import Listing
 from collector.intake.look import AsItWas, Glance, Looker
@@ -207,6 +207,7 @@ class Scanner:
         for directory in self._listing.gone:
             source = self._catalog.sources.get(directory.source)
             if source is not None:
+                source.looked_at = float("-inf")  # whatever it said in this tick
                 self._due.append(source)
 
     def _check_mounted(self) -> None:
@@ -263,9 +264,7 @@ class Scanner:
         for sources, is_hinted in ((urgent, True), (self._new, False), (due, False)):
             while sources:
                 part = dict.fromkeys(sources.popleft() for _ in range(min(self._looker.most, len(sources))))
-                known = [
-                    each for each in part if self._is_to_be_looked_at(each, seconds, is_hinted=is_hinted)
-                ]
+                known = [each for each in part if self._is_to_be_looked_at(each, is_hinted=is_hinted)]
                 if known:
                     yield known, is_hinted
 
@@ -273,10 +272,12 @@ class Scanner:
         is_young = self._follow and source.looks < YOUNG_LOOKS
         return is_young or seconds - source.looked_at >= SHORTEST_INTERVAL_SECONDS
 
-    def _is_to_be_looked_at(self, source: TrackedSource, seconds: float, *, is_hinted: bool) -> bool:
-        """Whether it is still known, and was not looked at in this turn."""
+    def _is_to_be_looked_at(self, source: TrackedSource, *, is_hinted: bool) -> bool:
+        """Whether it is still known, and was not looked at in this tick: what a checkpoint knows is both new
+        and due in the first one.
+        """
         is_known = self._catalog.sources.get(source.source) is source
-        return is_known and (is_hinted or source.looked_at < seconds)
+        return is_known and (is_hinted or source.looked_at < self._tick_began)
 
     def _take_in(self, source: TrackedSource, glance: Glance, now: float, seconds: float) -> bool:
         """Takes in what was seen; false where that is nothing, or nothing new of a finished source."""
@@ -299,11 +300,17 @@ class Scanner:
                 source.skipped = source.skipped or set()
                 self._report(source.source, look.skipped, source.skipped)
             self._catalog.observe(source, look, now)
-            source.looked(look, seconds)
+            source.looked(look, seconds, stood_seconds=self._stood_seconds(look, now))
         if self._hinted is not None:
             self._hinted.after_look(source, look)
         self._schedule(source, now, seconds)
         return True
+
+    def _stood_seconds(self, look: Look, now: float) -> float:
+        """For how long the directory is known to be as it is: what stood there at the start has an mtime
+        by the clock of this machine, where mtimes are to be trusted.
+        """
+        return now - look.mtime_ns / 1e9 if self._is_first and self._looker.trusts_mtimes else 0.0
 
     def _unreadable_below(self, source: TrackedSource, unreadable: Sequence[tuple[str, str]]) -> None:
         """Notes which directories of the source cannot be read, and tells of them when that changes."""
@@ -319,6 +326,8 @@ class Scanner:
         if source.finished or source.unsettled or source.missing or is_busy:
             source.look_every = self._poll_interval
         elif self._follow:
+            if self._is_first:  # it is as quiet as its files are old
+                source.look_every = (now - max(source.newest, source.mtime_ns / 1e9)) / 4
             self._look_rarer(source)
         else:
             source.look_every = LONGEST_INTERVAL_SECONDS

@@ -265,10 +265,10 @@ class TrackedSource:
         self.finished = False
         """Whether its receipt is written, and nothing changed since."""
 
-    def looked(self, look: Look, seconds: float) -> None:
-        """Notes by what the next look may know that nothing changed."""
+    def looked(self, look: Look, seconds: float, *, stood_seconds: float = 0.0) -> None:
+        """Notes by what the next look may know that nothing changed: its mtime stood for so long before."""
         if look.mtime_ns != self.mtime_ns:
-            self.mtime_ns, self.mtime_since = look.mtime_ns, seconds
+            self.mtime_ns, self.mtime_since = look.mtime_ns, seconds - stood_seconds
         self.is_steady = seconds - self.mtime_since >= STEADY_SECONDS
         self.is_deep = bool(look.below)
 

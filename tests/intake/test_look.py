@@ -108,6 +108,35 @@ def test_a_late_change_of_a_quiet_source_is_seen_within_half_a_minute(turned: Tu
     assert source.looks > looks
 
 
+def test_what_stood_there_for_long_is_looked_at_rarely_from_the_start(turned: Turned):
+    """And by its times alone from the second look on; what came just before the start is looked at soon."""
+    (old,) = turned.story.pod.parent.iterdir()
+    make_old(old)
+    (turned.story.root / "shop_fresh-00001").mkdir()
+    turned.story.now = time.time()
+    turned.turn()
+    old_source, fresh = (turned.story.catalog.sources[name] for name in (old.name, "shop_fresh-00001"))
+    turned.turns(int(LONGEST_INTERVAL_SECONDS) - 1)
+    assert (old_source.looks, old_source.looked_at < fresh.looked_at) == (1, True)
+    assert fresh.looks > 1
+    turned.turns(3)
+    assert turned.seconds - old_source.looked_at < 4, "it was asked for its times"
+    assert old_source.looks == 1
+    (old / "late.log").write_bytes(numbered(5, 5))
+    turned.turns(int(LONGEST_INTERVAL_SECONDS) + 1)
+    assert turned.story.text["late.log", 0] == numbered(5, 5)
+
+
+def test_the_first_tick_looks_at_each_known_source_once(turned: Turned):
+    """Though it stands in the checkpoint and in the listing."""
+    for number in range(MANY):
+        folder = turned.story.root / f"shop_load-{number:05d}"
+        folder.mkdir()
+        turned.story.catalog.source(turned.story.discovery.directory((folder.name,)), turned.story.now)
+    turned.turn()
+    assert {source.looks for source in turned.story.catalog} == {1}
+
+
 def test_files_below_a_source_are_looked_at_as_before(turned: Turned):
     """The mtime of the source's directory does not tell of them."""
     below = turned.story.pod / "below"

@@ -14,7 +14,7 @@ from collector.events import Event
 from collector.pipeline import Clock
 from collector.shard import STATUS_EVERY_SECONDS, STATUS_PART, Shard
 
-SLOW_SECONDS = 0.01
+SLOW_SECONDS = 0.0025
 ENOUGH = 4
 LONGEST_SECONDS = 60.0
 
@@ -31,7 +31,7 @@ class SlowlyTold(Shard):
 
 
 def test_the_status_takes_a_small_part_of_the_time(tmp_path: Path) -> None:
-    """A status that takes long is told so much rarer that it costs at most a fiftieth of the time."""
+    """A status that takes long is told so much rarer that it costs at most its part of the time."""
     site = Site(tmp_path, tmp_path)
     task = replace(site.task(tmp_path / "state"), clock=Clock(wall=time.time, monotonic=time.monotonic))
     shard = SlowlyTold(task, site.store, _ignore)
