@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from collector.errors import BrokenInvariant
 from collector.model import (
@@ -29,13 +30,13 @@ from collector.state.codec import (
     SnapshotHeader,
     damaged,
     decode_snapshot_header,
-    decode_source,
     encode_snapshot_header,
     encode_source,
     intact,
     is_source,
 )
 from collector.state.file_table import FileTable
+from collector.state.source_line import SourceLines
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -131,11 +132,12 @@ class Checkpoint:
         loaded = cls(header.volume, header.shard)
         loaded.sequence, loaded.epoch = header.sequence, header.epoch
         loaded.unfinished, loaded.journal = header.unfinished, header.journal
+        read = SourceLines()
         for number, line in rest:
             if not intact(line):
                 raise damaged(f"{place}:{number}", NOT_INTACT)
             if is_source(line):
-                source = decode_source(line, f"{place}:{number}")
+                source = read.decode(line, f"{place}:{number}")
                 loaded.sources[source.source] = source
             elif not loaded.files.load(line, f"{place}:{number}", loaded.sources):
                 raise damaged(f"{place}:{number}", "a file that stands twice, or before its source")
@@ -164,8 +166,10 @@ class Checkpoint:
             moved[file] = _advanced(file, before, span, holes)
         for at in moved.values():
             self.files.put(at)
+        objects: dict[tuple[str, ...], tuple[str, ...]] = {}
         for source, touch in touched.items():
-            self.sources[source] = _noted(self.sources.get(source), touch, record)
+            noted = _noted(self.sources.get(source), touch, record, objects)
+            self.sources[noted.source] = noted
         self.unfinished = record
 
     def _touched(self, record: BatchRecord) -> dict[str, _Touch]:
@@ -287,27 +291,39 @@ def _advanced(
     )
 
 
-def _noted(known: SourceCheckpoint | None, touch: _Touch, record: BatchRecord) -> SourceCheckpoint:
-    """A source that was retired, or finished, is so no more. Its origin is that of its file seen first."""
+def _noted(
+    known: SourceCheckpoint | None,
+    touch: _Touch,
+    record: BatchRecord,
+    objects: dict[tuple[str, ...], tuple[str, ...]],
+) -> SourceCheckpoint:
+    """A source that was retired, or finished, is so no more. Its origin is that of its file seen first.
+
+    `objects` are those of sources of the same record, by those that they had before: kept once for all.
+    """
     known = known or SourceCheckpoint(touch.origin.source, touch.origin)
     observed_us = touch.observed_us
     # Only the first and the last one: a source may have thousands of files.
-    seen = (
-        [_EPOCH + timedelta(microseconds=at) for at in {min(observed_us), max(observed_us)}]
-        if observed_us
-        else []
-    )
+    seen = [_at(us) for us in {min(observed_us), max(observed_us)}] if observed_us else []
     seen += [at for at in (known.first_observed_at, known.last_observed_at) if at is not None]
     return replace(
         known,
         origin=touch.origin if known.retired or not known.origin.matched else known.origin,
-        objects=(*known.objects, record.object_key) if touch.rows else known.objects,
+        objects=objects.setdefault(known.objects, (*known.objects, record.object_key))
+        if touch.rows
+        else known.objects,
         losses=(*known.losses, *touch.losses),
         first_observed_at=min(seen, default=None),
         last_observed_at=max(seen, default=None),
         retired=False,
         finished_by=None,
     )
+
+
+@lru_cache(maxsize=1024)
+def _at(microseconds: int) -> datetime:
+    """The same object for the many files that are read at once."""
+    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def _origin_of(source: str, origins: Sequence[Origin]) -> Origin:

@@ -15,15 +15,31 @@ from pydantic import TypeAdapter
 from collector.model import Evidence, FileCheckpoint, FileId
 from collector.state.codec import decode, seal
 
-_TEXT = rb'"([ !#-\[\]-~]*)"'
+TEXT = rb"[ !#-\[\]-~]*"
+"""What stands in JSON as it is."""
+HASH, LONG_HASH = rb"[0-9a-f]{32}", rb"[0-9a-f]{64}"
 _NUMBER = rb"(0|[1-9][0-9]{0,19})"
-_PLAIN = re.compile(
-    rb'\{"kind":"file","source":%(text)b,"path":%(text)b,"generation":%(number)b,"name":%(text)b,'
-    rb'"offset":%(number)b,"bytes":%(number)b,"line_feeds":%(number)b,"terminated":(true|false),'
-    rb'"evidence":\{"device":%(number)b,"inode":%(number)b,"head_bytes":%(number)b,"head_hash":%(text)b,'
-    rb'"tail_bytes":%(number)b,"tail_hash":%(text)b,"prefix_sha256":(?:null|%(text)b)\},'
-    rb'"holes":\[\],"crc":"[0-9a-f]{8}"\}\n' % {b"text": _TEXT, b"number": _NUMBER}
+_HEAD = (
+    b'{"kind":"file","source":"%b","path":"%b","generation":%b,"name":"%b","offset":%b,"bytes":%b,'
+    b'"line_feeds":%b,"terminated":%b,"evidence":{"device":%b,"inode":%b,"head_bytes":%b,"head_hash":"%b",'
+    b'"tail_bytes":%b,"tail_hash":"%b","prefix_sha256":%b},"holes":[]'
 )
+_TEXTS, _HASHES = (b"(%b)" % TEXT, b"(%b)" % HASH)
+_PLAIN = re.compile(
+    _HEAD.replace(b"{", rb"\{").replace(b"}", rb"\}").replace(b"[]", rb"\[\]")
+    % (
+        *(_TEXTS, _TEXTS, _NUMBER, _TEXTS, _NUMBER, _NUMBER, _NUMBER, b"(true|false)", _NUMBER, _NUMBER),
+        *(_NUMBER, _HASHES, _NUMBER, _HASHES, b'(?:null|"(%b)")' % LONG_HASH),
+    )
+    + rb',"crc":"[0-9a-f]{8}"\}\n'
+)
+_WRITTEN = re.sub(
+    rb"(generation|offset|bytes|line_feeds|device|inode)\":%b", rb'\1":%d', _HEAD
+)  # numbers as numbers
+Fields = tuple[bytes, ...]
+"""Of a plain line: source, path, generation, name, offset, bytes, line_feeds, terminated, device, inode,
+head_bytes, head_hash, tail_bytes, tail_hash, prefix_sha256 (None where that is null).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,51 +80,21 @@ def encode_file(at: FileCheckpoint) -> bytes:
     return seal(_file_line.dump_json(line))
 
 
-def plain_place(line: bytes) -> tuple[bytes, bytes, int] | None:
-    """Source, path and generation of a line as `encode_file` writes most; None for every other one. The
-    checksum is not looked at.
+def plain_fields(line: bytes) -> Fields | None:
+    """What stands in a line as `encode_file` writes most; None for every other one. The checksum is not
+    looked at.
     """
     found = _PLAIN.fullmatch(line)
-    return None if found is None else (found[1], found[2], int(found[3]))
+    return None if found is None else found.groups()
+
+
+def plain_line(*fields: bytes | int) -> bytes:
+    """The line of such fields, the numbers as numbers, the last one as JSON."""
+    return seal(_WRITTEN % fields + b"}")
 
 
 def decode_file(line: bytes, place: str) -> FileCheckpoint:
-    """Raises StateDamaged with `place`. A plain line's checksum is not looked at."""
-    found = _PLAIN.fullmatch(line)
-    return _general(line, place) if found is None else _plain(found, found[1].decode("ascii"))
-
-
-def decode_plain(line: bytes, source: str) -> FileCheckpoint:
-    """Of a line of which `plain_place` told that it is plain; its source is known."""
-    found = _PLAIN.fullmatch(line)
-    assert found is not None  # noqa: S101 - see above
-    return _plain(found, source)
-
-
-def _plain(found: re.Match[bytes], source: str) -> FileCheckpoint:
-    _, path, generation, name, offset, size, line_feeds, terminated, *evidence = found.groups()
-    device, inode, head_bytes, head_hash, tail_bytes, tail_hash, prefix = evidence
-    path_text = path.decode("ascii")
-    return FileCheckpoint(
-        file=FileId(source, path_text, int(generation)),
-        name=path_text if name == path else name.decode("ascii"),
-        offset=int(offset),
-        bytes=int(size),
-        line_feeds=int(line_feeds),
-        terminated=terminated == b"true",
-        evidence=Evidence(
-            device=int(device),
-            inode=int(inode),
-            head_bytes=int(head_bytes),
-            head_hash=head_hash.decode("ascii"),
-            tail_bytes=int(tail_bytes),
-            tail_hash=tail_hash.decode("ascii"),
-            prefix_sha256=None if prefix is None else prefix.decode("ascii"),
-        ),
-    )
-
-
-def _general(line: bytes, place: str) -> FileCheckpoint:
+    """Any line, however it is written. Raises StateDamaged with `place`."""
     at = decode(_file_line, line, place)
     return FileCheckpoint(
         file=FileId(at.source, at.path, at.generation),

@@ -1,35 +1,32 @@
-"""How far each file of a shard is, by source: as its line of the checkpoint, while it does not change.
+"""How far each file of a shard is, by source: packed, while it does not change.
 
-A shard may know a hundred thousand files, of which a few change. A line is a third of what its values
-take, needs no reading at start and no writing anew for the next snapshot.
+A shard may know a hundred thousand files, of which a few change. Most sources have one file, and most were
+read from a snapshot, in order: only where that is not so, files are found by their keys.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterator, Mapping
 
-from collector.model import FileCheckpoint, FileId
-from collector.state.file_line import decode_file, decode_plain, encode_file, plain_place
+from collector.model import FileCheckpoint, FileId, SourceCheckpoint
+from collector.state.file_line import TEXT, decode_file, encode_file, plain_fields
+from collector.state.packed import line_of, pack, pack_line, place, unpack
 
 Key = tuple[str, int]
 """Path and generation."""
 
+_Value = FileCheckpoint | bytes
+"""A file that fits is packed."""
 
-@dataclass(slots=True)
-class _Lines:
-    """The lines of a source of which no file changed since they were read: sorted, all of them plain."""
-
-    lines: list[bytes] = field(default_factory=list)
-    last: tuple[bytes, int] = (b"", -1)
-
-
-_Known = dict[Key, FileCheckpoint | bytes]
+_Known = dict[Key, _Value]
+_PLAIN_TEXT = re.compile(TEXT)
 
 
 class FileTable(Mapping[FileId, FileCheckpoint]):
     def __init__(self) -> None:
-        self._by_source: dict[str, _Lines | _Known] = {}
+        self._by_source: dict[str, bytes | list[bytes] | _Known] = {}
+        """The one file of a source; or several, sorted, as they were read; or by their keys."""
         self._count = 0
 
     def __len__(self) -> int:
@@ -39,83 +36,101 @@ class FileTable(Mapping[FileId, FileCheckpoint]):
         return (at.file for source in list(self._by_source) for at in self.of(source))
 
     def __getitem__(self, file: FileId) -> FileCheckpoint:
-        value = self._by_source.get(file.source) and self._known(file.source).get(
-            (file.path, file.generation)
-        )
-        if not value:
+        held = self._by_source.get(file.source)
+        if isinstance(held, bytes):
+            if place(held) != (file.path.encode(), file.generation):
+                raise KeyError(file)
+            return unpack(held, file.source)
+        value = self._known(file.source).get((file.path, file.generation)) if held else None
+        if value is None:
             raise KeyError(file)
         return _value(value, file.source)
 
     def of(self, source: str) -> Iterator[FileCheckpoint]:
         """The source's files, in no particular order."""
-        known = self._by_source.get(source, {})
-        values = known.lines if isinstance(known, _Lines) else list(known.values())
-        return (_value(value, source) for value in values)
+        return (_value(value, source) for value in self._values(source))
 
     def put(self, at: FileCheckpoint) -> None:
-        self._put(at.file, at)
+        self._put(at.file, pack(at) or at)
 
     def drop(self, source: str) -> None:
         """Forgets the source's files."""
-        known = self._by_source.pop(source, {})
-        self._count -= len(known.lines) if isinstance(known, _Lines) else len(known)
+        self._count -= len(self._values(source))
+        self._by_source.pop(source, None)
 
     def lines(self, source: str) -> Iterator[bytes]:
         """The lines of the source's files, sorted by path and generation."""
-        known = self._by_source.get(source, {})
-        if isinstance(known, _Lines):
-            yield from known.lines
-            return
-        for key in sorted(known):
-            value = known[key]
-            if not isinstance(value, bytes):
-                line = encode_file(value)
-                value = known[key] = line if plain_place(line) else value
-                yield line
+        held, name = self._by_source.get(source), source.encode()
+        values = [held[key] for key in sorted(held)] if isinstance(held, dict) else self._values(source)
+        is_plain = _PLAIN_TEXT.fullmatch(name) is not None
+        for value in values:
+            if is_plain and isinstance(value, bytes):
+                yield line_of(value, name)
             else:
-                yield value
+                yield encode_file(_value(value, source))
 
-    def load(self, line: bytes, place: str, sources: Container[str]) -> bool:
+    def load(self, line: bytes, where: str, sources: Mapping[str, SourceCheckpoint]) -> bool:
         """Takes in a line whose checksum is right. False where it is not of one of `sources`, or there is one
-        of the same file. Raises StateDamaged with `place`.
+        of the same file. Raises StateDamaged with the place `where` it stands.
         """
-        plain = plain_place(line)
-        if plain is not None and plain[0].decode() in sources and self._append(line, *plain):
-            return True
-        at = decode_file(line, place)
+        fields = plain_fields(line)
+        packed = pack_line(fields) if fields is not None else None
+        if fields is not None and packed is not None:
+            known = sources.get(fields[0].decode())
+            if known is not None and self._append(known.source, packed):
+                return True
+        at = decode_file(line, where)
         file = at.file
         if file.source not in sources or (file.path, file.generation) in self._known(file.source):
             return False
-        self._put(file, at if plain is None else line)
+        self._put(file, packed or pack(at) or at)
         return True
 
-    def _append(self, line: bytes, source: bytes, path: bytes, generation: int) -> bool:
-        """False where the line is not behind all others of its source."""
-        known = self._by_source.setdefault(source.decode(), _Lines())
-        if not isinstance(known, _Lines) or (path, generation) <= known.last:
+    def _append(self, source: str, packed: bytes) -> bool:
+        """False where the file is not behind all others of its source."""
+        held = self._by_source.get(source)
+        if held is None:
+            self._by_source[source] = packed
+        elif isinstance(held, dict):
             return False
-        known.lines.append(line)
-        known.last = path, generation
+        else:
+            files = [held] if isinstance(held, bytes) else held
+            if place(files[-1]) >= place(packed):
+                return False
+            files.append(packed)
+            self._by_source[source] = files
         self._count += 1
         return True
 
-    def _put(self, file: FileId, value: FileCheckpoint | bytes) -> None:
+    def _put(self, file: FileId, value: _Value) -> None:
+        held = self._by_source.get(file.source)
+        if isinstance(value, bytes) and (
+            held is None or (isinstance(held, bytes) and place(held) == place(value))
+        ):
+            self._by_source[file.source] = value
+            self._count += held is None
+            return
         known, key = self._known(file.source), (file.path, file.generation)
         self._count += key not in known
         known[key] = value
 
+    def _values(self, source: str) -> list[_Value]:
+        held = self._by_source.get(source)
+        if held is None:
+            return []
+        return [held] if isinstance(held, bytes) else list(held.values() if isinstance(held, dict) else held)
+
     def _known(self, source: str) -> _Known:
-        known = self._by_source.get(source)
-        if isinstance(known, dict):
-            return known
+        held = self._by_source.get(source)
+        if isinstance(held, dict):
+            return held
         unfolded: _Known = {}
-        for line in known.lines if known else ():
-            plain = plain_place(line)
-            assert plain is not None  # noqa: S101 - no other lines are kept as lines
-            unfolded[plain[1].decode(), plain[2]] = line
+        for packed in [held] if isinstance(held, bytes) else held or ():
+            path, generation = place(packed)
+            unfolded[path.decode(), generation] = packed
         self._by_source[source] = unfolded
         return unfolded
 
 
-def _value(value: FileCheckpoint | bytes, source: str) -> FileCheckpoint:
-    return decode_plain(value, source) if isinstance(value, bytes) else value
+def _value(value: _Value, source: str) -> FileCheckpoint:
+    return unpack(value, source) if isinstance(value, bytes) else value

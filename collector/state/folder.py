@@ -17,7 +17,7 @@ from collector.records import SHARD_DIGITS, encode_record
 from collector.state.checkpoint import Checkpoint
 from collector.state.codec import Change, JournalHeader, damaged, encode_change, encode_recorded
 from collector.state.disk import size_bytes, state_errors, sync_folder, write_whole
-from collector.state.journal import Journal, JournalEnd, JournalWriter, parse_journal
+from collector.state.journal import Journal, JournalEnd, JournalWriter, read_journal
 from collector.state.lock import Holder, Lock, holder
 
 COMPACT_FROM_BYTES = 4 << 20
@@ -129,9 +129,9 @@ class StateFolder:
         found = checkpoint or Checkpoint(self.volume, self.shard)
         if journal.header.after > found.journal:
             raise damaged(str(self._snapshot), f"older than the journal, or missing ({self._journal.name})")
-        for line, change in enumerate(journal.changes, start=2):
+        for place, change in journal.changes():
             if change.n > found.journal:
-                self._replay(found, change, f"{self._journal}:{line}")
+                self._replay(found, change, place)
         if journal.last <= found.journal:  # a compaction was interrupted before its new journal
             return found, JournalEnd(found.journal)
         return found, JournalEnd(journal.last, journal.whole_bytes)
@@ -160,10 +160,10 @@ class StateFolder:
 
     def _read_journal(self) -> Journal | None:
         try:
-            body = self._journal.read_bytes()
+            with self._journal.open("rb") as file:
+                journal = read_journal(file, str(self._journal))
         except FileNotFoundError:
             return None
-        journal = parse_journal(body, str(self._journal))
         if journal is not None:
             self._check_ours(self._journal, journal.header.volume, journal.header.shard)
         return journal

@@ -7,10 +7,10 @@ the next one is written. Any other damage is refused.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 from collector.errors import StateError
 from collector.state.codec import (
@@ -28,16 +28,28 @@ from collector.state.disk import expect_in_place, write_whole
 @dataclass(frozen=True, slots=True)
 class Journal:
     """A journal as read. `last` is its last change's number, `whole_bytes` where a torn line starts.
-    `changes` stand in the file from line 2 on.
+    `lines` are those of the changes, from line 2 of the file at `place` on.
     """
 
     header: JournalHeader
-    changes: tuple[Change, ...]
+    lines: tuple[bytes, ...]
     whole_bytes: int
+    place: str
 
     @property
     def last(self) -> int:
-        return self.header.after + len(self.changes)
+        return self.header.after + len(self.lines)
+
+    def changes(self) -> Iterator[tuple[str, Change]]:
+        """Each with its place, read as it is asked for: one may speak of thousands of files. Raises
+        StateDamaged with that place.
+        """
+        for at, line in enumerate(self.lines):
+            place = f"{self.place}:{at + 2}"
+            change = decode_change(line, place)
+            if change.n != self.header.after + 1 + at:
+                raise damaged(place, f"number {change.n} where {self.header.after + 1 + at} comes next")
+            yield place, change
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +62,15 @@ class JournalEnd:
     whole_bytes: int = 0
 
 
-def parse_journal(body: bytes, place: str) -> Journal | None:
+def read_journal(file: BinaryIO, place: str) -> Journal | None:
     """None where not even the header is whole. Raises StateDamaged with `place` and the line number."""
-    lines = BytesIO(body).readlines()
+    lines = file.readlines()
     if lines and not intact(lines[-1]):
         lines.pop()
     if not lines:
         return None
     header = decode_journal_header(lines[0], f"{place}:1")
-    changes = tuple(decode_change(line, f"{place}:{at}") for at, line in enumerate(lines[1:], start=2))
-    for at, change in enumerate(changes):
-        if change.n != header.after + 1 + at:
-            raise damaged(f"{place}:{at + 2}", f"number {change.n} where {header.after + 1 + at} comes next")
-    return Journal(header, changes, sum(map(len, lines)))
+    return Journal(header, tuple(lines[1:]), sum(map(len, lines)), place)
 
 
 class JournalWriter:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +30,7 @@ from collector.rows.compress import decompress
 from collector.state.checkpoint import Checkpoint
 from collector.state.codec import seal
 from collector.state.folder import StateFolder
-from collector.state.journal import parse_journal
+from collector.state.journal import read_journal
 
 Target = Callable[[bytes], None]
 TARGETS: dict[str, Target] = {}
@@ -256,7 +258,9 @@ def checkpoints(data: bytes) -> None:
 def journals(data: bytes) -> None:
     """Before an empty line a checkpoint, after it a journal, as a state folder holds them; then as it is."""
     with suppress(JoblogError):
-        parse_journal(data, "place")
+        journal = read_journal(BytesIO(data), "place")
+        if journal is not None:
+            deque(journal.changes(), maxlen=0)
     snapshot, _, journal = data.partition(b"\n\n")
     root = Path(tempfile.mkdtemp(prefix="joblog-fuzz-", dir=FAST if FAST.is_dir() else None))
     try:

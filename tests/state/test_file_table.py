@@ -10,27 +10,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import StateDamaged
-from collector.model import Evidence, FileCheckpoint, FileId
+from collector.model import Evidence, FileCheckpoint, FileId, Origin, SourceCheckpoint
 from collector.state.codec import seal
-from collector.state.file_line import decode_file, decode_plain, encode_file, plain_place
+from collector.state.file_line import decode_file, encode_file, plain_fields
 from collector.state.file_table import FileTable
+from collector.state.packed import line_of, pack, pack_line, place, unpack
 
-hashes = st.sampled_from(["", "0", "ab12", "f" * 32])
-names = st.text(min_size=1, max_size=8)
-numbers = st.integers(0, 2**64 - 1)
+hashes = st.sampled_from(["", "0", "ab12", "f" * 32, "F" * 32, "0a" * 16])
+prefixes = st.sampled_from(["", "f" * 32, "0a" * 32, "f" * 64]) | st.none()
+names = st.sampled_from(["app.log", "app.log.1"]) | st.text(min_size=1, max_size=8)
+numbers = st.integers(0, 1000) | st.integers(0, 2**64 - 1)
 files = st.builds(
     FileCheckpoint,
     st.builds(FileId, names, names, st.integers(0, 2**31 - 1)),
     names,
     *[numbers] * 3,
     st.booleans(),
-    st.builds(Evidence, numbers, numbers, numbers, hashes, numbers, hashes, hashes | st.none()),
+    st.builds(Evidence, numbers, numbers, numbers, hashes, numbers, hashes, prefixes),
     st.lists(st.tuples(numbers, numbers), max_size=2).map(tuple),
 )
 PLAIN = FileCheckpoint(
-    FileId("shop_report", "app.log", 0), "app.log.1", 170, 170, 2, True, Evidence(1, 7, 170, "ab", 170, "cd")
+    FileId("shop_report", "app.log", 0),
+    "app.log.1",
+    170,
+    170,
+    2,
+    True,
+    Evidence(1, 7, 170, "ab" * 16, 170, "cd" * 16),
 )
-SOURCES = {"shop_report"}
+SOURCES = {"shop_report": SourceCheckpoint("shop_report", Origin("shop_report"))}
 
 
 def at(path: str, generation: int = 0, offset: int = 10) -> FileCheckpoint:
@@ -47,22 +55,26 @@ def table(*files: FileCheckpoint) -> FileTable:
 
 @given(files)
 def test_a_line_gives_back_its_file(file: FileCheckpoint):
-    """Whatever a file is called and holds; the quick way and the general one read the same."""
+    """Whatever a file is called and holds; what is packed is the same, and is written as the same line."""
     line = encode_file(file)
     assert decode_file(line, "line") == file
-    place = plain_place(line)
-    if place is not None:
-        assert (place[0].decode(), place[1].decode(), place[2]) == (
-            file.file.source,
-            file.file.path,
-            file.file.generation,
-        )
-        assert decode_plain(line, file.file.source) == file
+    packed, fields = pack(file), plain_fields(line)
+    if fields is not None:
+        assert fields[0].decode() == file.file.source
+        assert pack_line(fields) == packed
+    if packed is not None:
+        assert place(packed) == (file.file.path.encode(), file.file.generation)
+        assert unpack(packed, file.file.source) == file
+    if fields is not None and packed is not None:
+        assert line_of(packed, fields[0]) == line
 
 
-def test_usual_lines_are_plain():
-    """A file without holes and with names in plain ASCII takes the quick way."""
-    assert plain_place(encode_file(PLAIN)) == (b"shop_report", b"app.log", 0)
+def test_usual_files_are_packed():
+    """A file without holes and with names in plain ASCII: in a third of its line."""
+    line, packed = encode_file(PLAIN), pack(PLAIN)
+    assert packed
+    assert pack_line(plain_fields(line) or ()) == packed
+    assert len(packed) < len(line) / 3
 
 
 def test_a_line_written_otherwise_is_read():
@@ -70,7 +82,7 @@ def test_a_line_written_otherwise_is_read():
     loose = json.loads(encode_file(PLAIN))
     del loose["crc"]
     line = seal(json.dumps({"later": 1, **dict(reversed(loose.items()))}).encode())
-    assert plain_place(line) is None
+    assert plain_fields(line) is None
     found = FileTable()
     assert found.load(line, "line", SOURCES)
     assert dict(found) == {PLAIN.file: PLAIN}
@@ -118,4 +130,4 @@ def test_a_file_that_stands_twice_is_refused(again: FileCheckpoint):
 
 def test_a_file_of_no_source_is_refused():
     """Its source stands before it, or it is damage."""
-    assert not FileTable().load(encode_file(PLAIN), "line", {"other"})
+    assert not FileTable().load(encode_file(PLAIN), "line", {"other": SOURCES["shop_report"]})

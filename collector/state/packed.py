@@ -1,0 +1,141 @@
+"""A file's checkpoint in few bytes: a shard may know a hundred thousand files, of which a few change.
+
+What nearly all files are fits: no holes, names in plain ASCII, hashes of the usual length. Everything else
+is kept as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import unhexlify
+from struct import Struct, error
+
+from collector.model import Evidence, FileCheckpoint, FileId
+from collector.state.file_line import HASH, LONG_HASH, TEXT, Fields, plain_line
+
+_FIXED = Struct("<BHIQQQQQHH16s")
+"""Flags, length of the path, generation, offset, bytes, line feeds, device, inode, head and tail bytes, the
+head's hash. After it the tail's where that is another, the prefix's where there is one, path and name.
+"""
+_TERMINATED, _OWN_TAIL, _HAS_PREFIX, _OWN_NAME = 1, 2, 4, 8
+_PLAIN_TEXT = re.compile(TEXT.decode())
+_HASH, _LONG_HASH = re.compile(HASH.decode()), re.compile(LONG_HASH.decode())
+
+
+def pack(at: FileCheckpoint) -> bytes | None:
+    """None where it does not fit."""
+    file, evidence = at.file, at.evidence
+    prefix = evidence.prefix_sha256
+    are_plain = _PLAIN_TEXT.fullmatch(file.path) and _PLAIN_TEXT.fullmatch(at.name)
+    are_hashes = _HASH.fullmatch(evidence.head_hash) and _HASH.fullmatch(evidence.tail_hash)
+    if at.holes or not are_plain or not are_hashes or not (prefix is None or _LONG_HASH.fullmatch(prefix)):
+        return None
+    numbers = (file.generation, at.offset, at.bytes, at.line_feeds, evidence.device, evidence.inode)
+    hashes = (evidence.head_hash, evidence.tail_hash, prefix or "")
+    return _packed(
+        (*numbers, evidence.head_bytes, evidence.tail_bytes),
+        [bytes.fromhex(each) for each in hashes],
+        (file.path.encode(), at.name.encode()),
+        terminated=at.terminated,
+    )
+
+
+def pack_line(fields: Fields) -> bytes | None:
+    """The same of a plain line."""
+    _, path, generation, name, offset, size, line_feeds, terminated, *evidence = fields
+    device, inode, head_bytes, head_hash, tail_bytes, tail_hash, prefix = evidence
+    numbers = (generation, offset, size, line_feeds, device, inode, head_bytes, tail_bytes)
+    return _packed(
+        tuple(map(int, numbers)),
+        [unhexlify(each or b"") for each in (head_hash, tail_hash, prefix)],
+        (path, name),
+        terminated=terminated == b"true",
+    )
+
+
+def _packed(
+    numbers: tuple[int, ...], hashes: list[bytes], names: tuple[bytes, bytes], *, terminated: bool
+) -> bytes | None:
+    (head, tail, prefix), (path, name) = hashes, names
+    flags = _TERMINATED * terminated | _HAS_PREFIX * bool(prefix)
+    if tail == head:
+        tail = b""
+    else:
+        flags |= _OWN_TAIL
+    if name == path:
+        name = b""
+    else:
+        flags |= _OWN_NAME
+    try:
+        return _FIXED.pack(flags, len(path), *numbers, head) + tail + prefix + path + name
+    except error:
+        return None  # a number that is too large
+
+
+def place(packed: bytes) -> tuple[bytes, int]:
+    """Path and generation."""
+    flags, length, generation, *_ = _FIXED.unpack_from(packed)
+    start = _path_start(flags)
+    return packed[start : start + length], generation
+
+
+def unpack(packed: bytes, source: str) -> FileCheckpoint:
+    terminated, path, name, numbers, head, tail, prefix = _parts(packed)
+    generation, offset, size, line_feeds, device, inode, head_bytes, tail_bytes = numbers
+    head_hash = head.hex()
+    path_text = path.decode()
+    return FileCheckpoint(
+        file=FileId(source, path_text, generation),
+        name=path_text if name == path else name.decode(),
+        offset=offset,
+        bytes=size,
+        line_feeds=line_feeds,
+        terminated=terminated,
+        evidence=Evidence(
+            device=device,
+            inode=inode,
+            head_bytes=head_bytes,
+            head_hash=head_hash,
+            tail_bytes=tail_bytes,
+            tail_hash=head_hash if tail == head else tail.hex(),
+            prefix_sha256=prefix.hex() if prefix else None,
+        ),
+    )
+
+
+def line_of(packed: bytes, source: bytes) -> bytes:
+    """The plain line of a file of this source, whose name is plain text."""
+    terminated, path, name, numbers, head, tail, prefix = _parts(packed)
+    generation, offset, size, line_feeds, device, inode, head_bytes, tail_bytes = numbers
+    return plain_line(
+        source,
+        path,
+        generation,
+        name,
+        offset,
+        size,
+        line_feeds,
+        b"true" if terminated else b"false",
+        device,
+        inode,
+        head_bytes,
+        head.hex().encode(),
+        tail_bytes,
+        tail.hex().encode(),
+        b'"%b"' % prefix.hex().encode() if prefix else b"null",
+    )
+
+
+def _parts(packed: bytes) -> tuple[bool, bytes, bytes, tuple[int, ...], bytes, bytes, bytes]:
+    """Whether it is terminated; path, name; numbers in the order of a line; hashes."""
+    flags, length, *numbers, head = _FIXED.unpack_from(packed)
+    start = _path_start(flags)
+    path = packed[start : start + length]
+    name = packed[start + length :] if flags & _OWN_NAME else path
+    tail = packed[_FIXED.size : _FIXED.size + 16] if flags & _OWN_TAIL else head
+    prefix = packed[start - 32 : start] if flags & _HAS_PREFIX else b""
+    return bool(flags & _TERMINATED), path, name, tuple(numbers), head, tail, prefix
+
+
+def _path_start(flags: int) -> int:
+    return _FIXED.size + (16 if flags & _OWN_TAIL else 0) + (32 if flags & _HAS_PREFIX else 0)
