@@ -263,7 +263,8 @@ class Assembly:
         now = task.clock.steady()
         devices: set[int] = set()
         for known in checkpoint.sources.values():
-            catalog.floors[known.source] = known.generation_floor
+            if known.generation_floor:
+                catalog.floors[known.source] = known.generation_floor
             if not known.retired:
                 source = catalog.source(self._ground.discovery.directory(parts_of(known.source)), now)
                 if source.origin == known.origin:

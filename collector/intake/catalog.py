@@ -14,7 +14,7 @@ from collector.intake.layout import Layout
 from collector.intake.names import encode_name
 from collector.intake.register import Register
 from collector.intake.renames import other_of_the_inode, other_of_the_name, sort_out, that_holds_more
-from collector.intake.track import TrackedFile, TrackedSource
+from collector.intake.track import NONE_DEFERRED, TrackedFile, TrackedSource, without
 from collector.intake.volume import Volume
 from collector.model import FileId, LossReason, Origin
 
@@ -97,7 +97,7 @@ class Catalog(Register):
         source.missing += 1
         source.missing_since = source.missing_since or now
         if source.missing > 1:
-            source.deferred.clear()
+            source.deferred = NONE_DEFERRED
             for tracked in source.files.values():
                 self._out_of_reach(tracked)
         self._settle(source)
@@ -130,7 +130,7 @@ class Catalog(Register):
                 return self._replace(tracked, sight, verdict.value, now)
             source = tracked.source
             source.take(sight.name)
-            source.past.append(tracked)
+            source.past += (tracked,)
             if other in placed:
                 return other  # one more link to it
             self._tell_renamed(other, sight.name)
@@ -215,9 +215,9 @@ class Catalog(Register):
         if source.files.get(tracked.name) is tracked:
             source.take(tracked.name)
         elif tracked in source.gone:
-            source.gone.remove(tracked)
+            source.gone = without(source.gone, tracked)
         else:
-            source.past.remove(tracked)
+            source.past = without(source.past, tracked)
         tracked.gone = False
 
     def _stands_there(self, source: TrackedSource, sight: FileSight, now: float) -> None:
@@ -277,7 +277,7 @@ class Catalog(Register):
             if waits:
                 self.queue.drop(tracked)
                 return
-        source.deferred.pop(sight.name, None)
+        source.settle(sight.name)
         self.queue.want(tracked)
 
     def _was_cut_unseen(self, tracked: TrackedFile, sight: FileSight) -> bool:
@@ -291,7 +291,7 @@ class Catalog(Register):
 
     def _is_settled(self, tracked: TrackedFile, sight: FileSight, now: float) -> bool:
         """Whether a copy would be complete by now. What grows on like its original may be written twice."""
-        first = tracked.source.deferred.setdefault(sight.name, now)
+        first = tracked.source.defer(sight.name, now)
         waited, quiet = now - first, now - max(first, tracked.grown_at)
         return quiet >= self._settle_seconds or waited >= LONGEST_COPY * self._settle_seconds
 
@@ -300,7 +300,7 @@ class Catalog(Register):
         if original.gone and original.is_unsure:
             original.size = original.longest  # what it grew by may have been written after the cut
         self._unname(original)
-        source.deferred.pop(sight.name, None)
+        source.settle(sight.name)
         self.queue.drop(copy)
         self.queue.close(original)
         del self.by_id[copy.file]
@@ -332,7 +332,7 @@ class Catalog(Register):
         if tracked.suspect or why == Verdict.REPLACED.value:
             tracked.size = tracked.longest  # what it grew by was the new content's
         tracked.missing = 0
-        source.past.append(tracked)
+        source.past += (tracked,)
         return self._new(source, sight, now, why=why)
 
     def _missed(self, tracked: TrackedFile) -> None:
@@ -350,7 +350,7 @@ class Catalog(Register):
         """
         tracked.gone = True
         tracked.missing = 0
-        tracked.source.gone.append(tracked)
+        tracked.source.gone += (tracked,)
         if tracked.descriptor >= 0:
             self.queue.keep(tracked)
         else:
@@ -365,18 +365,18 @@ class Catalog(Register):
 
     def reach_ended(self, tracked: TrackedFile) -> None:
         """A gone file's descriptor is used up or broken: what it did not give is lost."""
-        tracked.source.gone.remove(tracked)
+        tracked.source.gone = without(tracked.source.gone, tracked)
         self._end(tracked, "deleted")
 
     def _end(self, tracked: TrackedFile, reason: LossReason) -> None:
         """No more of it can be had; it is kept until what was read of it is committed."""
         self.queue.drop(tracked)
         self._lose(tracked, reason)
-        tracked.source.past.append(tracked)
+        tracked.source.past += (tracked,)
 
     def _settle(self, source: TrackedSource) -> None:
         """Ends what waited: gone files that grow no more, truncated contents whose copy did not turn up."""
-        for tracked in list(source.gone):
+        for tracked in source.gone:
             tracked.missing += 1
             if tracked.descriptor >= 0:
                 tracked.waits_at = -1

@@ -13,7 +13,8 @@ from itertools import islice
 
 from collector.intake.content import is_there, same_prefix, same_so_far, starts_alike, still_holds
 from collector.intake.discover import FileSight
-from collector.intake.track import TrackedFile, TrackedSource, may_follow, stem_of
+from collector.intake.stems import may_follow, stem_of
+from collector.intake.track import TrackedFile, TrackedSource
 from collector.intake.volume import Volume
 
 RECENT_LOOKS = 2

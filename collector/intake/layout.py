@@ -23,6 +23,7 @@ _Convert = Callable[[str], str | None]
 
 _NAMES_POD = ("pod", "uid", "job")  # the first of these that a layout has tells where its sources end
 _OF_SOURCE = {"namespace", "job", "index"}  # receipts are for sources, and bear these names
+_OF_MANY = {"namespace", "container", "node", "node_ip"}  # those of thousands of sources are kept once
 _FILE_ENDINGS = (".log", ".txt", ".json", ".jsonl", ".ndjson", ".out", ".err")
 _LONGEST_NAME = 255  # bytes: NAME_MAX of Linux file systems
 _MOST_OPEN_ENDS = 2  # each one more multiplies by 255 what a hostile name costs
@@ -47,8 +48,10 @@ class _Level:
         found = self.parser.parse(name, evaluate_result=False)
         if not isinstance(found, parse.Match):
             return None
-        # Namespaces and nodes are those of thousands of sources.
-        values: Values = {field: value and intern(value) for field, value in found.match.groupdict().items()}
+        values: Values = {
+            field: intern(value) if value and field in _OF_MANY else value
+            for field, value in found.match.groupdict().items()
+        }
         try:
             for field_of, convert in self.convert:
                 values[field_of] = convert(values[field_of] or "")

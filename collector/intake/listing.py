@@ -7,7 +7,7 @@ that can be trusted, only the others are listed. What a listing finds that an mt
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from collector.intake.discover import STEADY_SECONDS, Discovery, Skipped, SourceDir, kind_of
@@ -51,8 +51,16 @@ class _Level:
 class Listing:
     """`run` goes through all levels; what it found and missed stands in `found` and `gone` after it."""
 
-    def __init__(self, discovery: Discovery, *, trusts_mtimes: bool) -> None:
+    def __init__(
+        self,
+        discovery: Discovery,
+        *,
+        trusts_mtimes: bool,
+        recall: Callable[[SourceDir], SourceDir] = lambda directory: directory,
+    ) -> None:
+        """`recall` gives a source's directory as it is known already."""
         self._discovery, self._volume = discovery, discovery.volume
+        self._recall = recall
         self._root = _Level(())
         self.trusts_mtimes = trusts_mtimes
         self.found: list[SourceDir] = []
@@ -151,7 +159,8 @@ class Listing:
             level.levels[name] = _Level(parts)
             self.entered.append(parts)
         else:
-            level.sources[name] = at
+            at = self._recall(at)
+            level.sources[at.parts[-1]] = at
             self.found.append(at)
             self._changes += 1
 

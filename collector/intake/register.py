@@ -10,7 +10,7 @@ from collector.intake.discover import SourceDir
 from collector.intake.layout import Layout
 from collector.intake.queue import Queue
 from collector.intake.schedule import Schedule
-from collector.intake.track import TrackedFile, TrackedSource
+from collector.intake.track import TrackedFile, TrackedSource, without
 from collector.model import FileCheckpoint, FileId, Loss, LossReason, Origin
 
 MOST_PAST = 16
@@ -48,9 +48,8 @@ class Register:
         self._forgotten: list[SourceDir] = []
         self.unsettled: dict[TrackedSource, None] = {}
         """Sources of which the next look is to tell what became of a file."""
-        self._under: dict[str, list[TrackedSource]] = {}
         self.floors: dict[str, int] = {}
-        """Where generations start, for sources whose name was used before."""
+        """Where generations start, for sources whose name was used before; 0 where it is not here."""
 
     def take_losses(self) -> tuple[Loss, ...]:
         """For whoever records them, and says so by `recorded`."""
@@ -67,6 +66,11 @@ class Register:
         name = source.source
         return self._on_their_way[name] > 0 or any(loss.source == name for loss in self.losses)
 
+    def recall(self, directory: SourceDir) -> SourceDir:
+        """The same directory, as it is kept already where its source is known: one copy of it will do."""
+        known = self.sources.get(directory.source)
+        return known.directory if known is not None and known.directory == directory else directory
+
     def source(self, directory: SourceDir, now: float) -> TrackedSource:
         """The source of this directory; new ones are taken in."""
         name = directory.source
@@ -75,7 +79,6 @@ class Register:
             return known
         origin = self._origins.pop(name, None) or self._layout.origin(directory.parts)
         tracked = self.sources[name] = TrackedSource(directory, name, origin, now)
-        self._under.setdefault(directory.parts[0] if directory.parts else "", []).append(tracked)
         self._emit(SourceFound(volume=self._name, source=name, matched=tracked.origin.matched))
         return tracked
 
@@ -91,14 +94,14 @@ class Register:
             source.generations[loss.path] = max(source.generations.get(loss.path, 0), loss.generation + 1)
         for checkpoint in files:
             file = checkpoint.file
-            tracked = self._track(source, file, raw_name(checkpoint.name))
+            tracked = self._track(source, file, raw_name(checkpoint.name), is_new=not checkpoint.offset)
             tracked.restore(checkpoint)
             source.generations[file.path] = max(source.generations.get(file.path, 0), file.generation + 1)
             if (newer := source.files.get(tracked.name)) and newer.file.generation > file.generation:
-                source.past.append(tracked)
+                source.past += (tracked,)
                 continue
             if newer:
-                source.past.append(newer)
+                source.past += (newer,)
             source.put(tracked.name, tracked)
 
     def forget(self, source: TrackedSource) -> None:
@@ -107,8 +110,6 @@ class Register:
         self._forgotten.append(source.directory)
         self.urgent.pop(source, None)
         self.unsettled.pop(source, None)
-        parts = source.directory.parts
-        self._under[parts[0] if parts else ""].remove(source)
         for tracked in (*source.files.values(), *source.gone, *source.past):
             self.queue.drop(tracked)
             self.by_id.pop(tracked.file, None)
@@ -124,16 +125,12 @@ class Register:
         self.queue.drop(tracked)
         self.by_id.pop(tracked.file, None)
 
-    def under(self, name: str) -> list[TrackedSource]:
-        """The sources in, or of, the directory `name` directly below the volume."""
-        return self._under.get(name, [])
-
     def files(self) -> int:
         return len(self.by_id)
 
-    def _track(self, source: TrackedSource, file: FileId, name: str) -> TrackedFile:
+    def _track(self, source: TrackedSource, file: FileId, name: str, *, is_new: bool = True) -> TrackedFile:
         origin = self._layout.file_origin(source.origin, tuple(name.split("/")))
-        tracked = self.by_id[file] = TrackedFile(source, file, origin, name)
+        tracked = self.by_id[file] = TrackedFile(source, file, origin, name, is_new=is_new)
         return tracked
 
     def is_drained(self, source: TrackedSource) -> bool:
@@ -183,7 +180,7 @@ class Register:
         """Drops the oldest past contents of a source that rotates for ever: their checkpoints are kept."""
         for tracked in source.past[:-MOST_PAST]:
             if tracked.committed_offset >= tracked.taken_offset and tracked.missing > 2:
-                source.past.remove(tracked)
+                source.past = without(source.past, tracked)
                 self.by_id.pop(tracked.file, None)
 
     def has_failures(self) -> bool:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 
 from collector.intake.discover import FileSight
 from collector.intake.identify import Verdict
-from collector.intake.track import TrackedFile, TrackedSource, may_follow
+from collector.intake.stems import may_follow
+from collector.intake.track import TrackedFile, TrackedSource
 
 Judge = Callable[[TrackedFile, FileSight], Verdict | None]
 """What a sight is to a known file; None where that cannot be told now."""

@@ -65,7 +65,7 @@ class Scanner:
         self._name, self._shard = volume, shard
         self._poll_interval = poll_interval_seconds
         self._emit = emit
-        self._listing = Listing(discovery, trusts_mtimes=self._looker.trusts_mtimes)
+        self._listing = Listing(discovery, trusts_mtimes=self._looker.trusts_mtimes, recall=catalog.recall)
         self._listing_on: Iterator[None] | None = None
         self._tick_at = self._list_at = self._list_fully_at = 0.0
         self._tick_began = float("-inf")

@@ -7,10 +7,13 @@ far the destination has it, and only a durable commit moves that.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from collector.intake.discover import STEADY_SECONDS, FileSight, Look, SourceDir
+from collector.intake.few import Few
+from collector.intake.stems import Stems
 from collector.model import Evidence, FileCheckpoint, FileId, FinishedBy, Origin
 
 if TYPE_CHECKING:
@@ -27,15 +30,13 @@ def short_hash(data: bytes | bytearray | memoryview) -> str:
     return hashlib.sha256(data).hexdigest()[:HASH_DIGITS]
 
 
-def stem_of(name: str) -> str:
-    """What a rotation keeps of a file's name: without its last suffix."""
-    stem, dot, suffix = name.rpartition(".")
-    return stem if dot and not stem.endswith("/") and stem and "/" not in suffix else name
+NONE_DEFERRED: Mapping[str, float] = MappingProxyType({})
 
 
-def may_follow(name: str, original: str) -> bool:
-    """Whether a rotation that keeps the stem may make `name` of `original`: names never get shorter by it."""
-    return name != original and len(name) >= len(original)
+def without(files: tuple[TrackedFile, ...], tracked: TrackedFile) -> tuple[TrackedFile, ...]:
+    """Raises ValueError where it is not among them."""
+    at = files.index(tracked)
+    return files[:at] + files[at + 1 :]
 
 
 class TrackedFile:
@@ -73,7 +74,10 @@ class TrackedFile:
         "waits_at",
     )
 
-    def __init__(self, source: TrackedSource, file: FileId, origin: Origin, name: str) -> None:
+    def __init__(
+        self, source: TrackedSource, file: FileId, origin: Origin, name: str, *, is_new: bool = True
+    ) -> None:
+        """`is_new`: nothing of it was read before this process began."""
         self.source = source
         self.file = file
         self.origin = origin
@@ -89,7 +93,7 @@ class TrackedFile:
         """Whether the last row that was taken, if any, ended in a line feed."""
         self.head_bytes = self.tail_bytes = 0
         self.head_hash = self.tail_hash = NOTHING
-        self.prefix: _Hash | None = hashlib.sha256()
+        self.prefix: _Hash | None = hashlib.sha256() if is_new else None
         """Hash of all data read so far; None after a restart in the middle of the file."""
         self.has_holes = False
         """Whether a hole was skipped since the start."""
@@ -118,14 +122,14 @@ class TrackedFile:
         self.head_bytes, self.head_hash = evidence.head_bytes, evidence.head_hash
         self.tail_bytes, self.tail_hash = evidence.tail_bytes, evidence.tail_hash
         self.terminated = checkpoint.terminated or not checkpoint.bytes
-        if checkpoint.offset:
-            self.prefix = None
 
     def sighted(self, sight: FileSight) -> None:
         self.name, self.device, self.inode = sight.name, sight.device, sight.inode
         if sight.size < self.size:
             self.longest = max(self.longest, self.size)
-        self.size, self.mtime_ns, self.hole_end = sight.size, sight.mtime_ns, sight.hole_end
+        if sight.size != self.size:  # else the number that all positions share is kept
+            self.size = sight.size
+        self.mtime_ns, self.hole_end = sight.mtime_ns, sight.hole_end
         self.missing = 0
         self.suspect = False
 
@@ -185,7 +189,7 @@ class TrackedSource:
     """One source: its live files by raw name, and those that are gone but not done with."""
 
     __slots__ = (
-        "_stem_lengths",
+        "_stems",
         "deferred",
         "directory",
         "error",
@@ -212,7 +216,6 @@ class TrackedSource:
         "skipped",
         "slot",
         "source",
-        "stems",
         "tombstone",
         "unsettled",
     )
@@ -221,19 +224,17 @@ class TrackedSource:
         self.directory = directory
         self.source = source
         self.origin = origin
-        self.files: dict[str, TrackedFile] = {}
+        self.files: Few[TrackedFile] = Few()
         """By raw name; changed by `put` and `take` only."""
-        self.stems: dict[str, TrackedFile | dict[str, TrackedFile]] = {}
-        """The same files by the stem of their name; where several have one, then by name."""
-        self._stem_lengths = 0
-        """Those that a stem has or had: a bit for each."""
-        self.gone: list[TrackedFile] = []
+        self._stems: Stems[TrackedFile] | None = None
+        """The same files by the stem of their name, once there was more than one."""
+        self.gone: tuple[TrackedFile, ...] = ()
         """No name led to them at the last look: read through their descriptors, or perhaps named anew."""
-        self.past: list[TrackedFile] = []
+        self.past: tuple[TrackedFile, ...] = ()
         """Contents that were truncated or replaced: kept to know their copies by."""
-        self.deferred: dict[str, float] = {}
-        """Files that may be the copy of a copytruncate in progress, and since when."""
-        self.generations: dict[str, int] = {}
+        self.deferred: Mapping[str, float] = NONE_DEFERRED
+        """Files that may be the copy of a copytruncate in progress, and since when; see `defer`."""
+        self.generations: Few[int] = Few()
         """The next generation of each path."""
         self.skipped: set[str] | None = None
         """Entries that were told to be passed over; None while there were none."""
@@ -274,40 +275,34 @@ class TrackedSource:
 
     def put(self, name: str, tracked: TrackedFile) -> None:
         """`name` leads to `tracked` now, which is to be called so before another one is put."""
+        if self._stems is None and self.files and name not in self.files:
+            self._stems = Stems(self.files)
         self.files[name] = tracked
-        stem = stem_of(name)
-        among = self.stems.get(stem)
-        if among is None or (isinstance(among, TrackedFile) and among.name == name):
-            self.stems[stem] = tracked
-        elif isinstance(among, TrackedFile):
-            self.stems[stem] = {among.name: among, name: tracked}
-        else:
-            among[name] = tracked
-        self._stem_lengths |= 1 << len(stem)
+        if self._stems is not None:
+            self._stems.put(name, tracked)
 
     def take(self, name: str) -> TrackedFile | None:
         """Removes what `name` leads to, and returns it."""
-        self.deferred.pop(name, None)
-        if name in self.files:
-            stem = stem_of(name)
-            among = self.stems[stem]
-            if isinstance(among, dict):
-                del among[name]
-            if not isinstance(among, dict) or not among:
-                del self.stems[stem]
+        self.settle(name)
+        if self._stems is not None and name in self.files:
+            self._stems.take(name)
         return self.files.pop(name, None)
 
     def namesakes(self, name: str) -> Iterator[TrackedFile]:
         """The files after which a rotation may have called another one `name`."""
-        start = name.rfind("/") + 1
-        for length in range(start + 1, len(name) + 1):
-            if self._stem_lengths >> length & 1:
-                among = self.stems.get(name[:length])
-                if isinstance(among, TrackedFile):
-                    among = {among.name: among}
-                for original, tracked in (among or {}).items():
-                    if may_follow(name, original):
-                        yield tracked
+        return (self._stems or Stems(self.files)).namesakes(name)
+
+    def defer(self, name: str, now: float) -> float:
+        """The file may be the copy of another one; returns since when it waits for that to be known."""
+        if not isinstance(self.deferred, dict):
+            self.deferred = {}
+        since: float = self.deferred.setdefault(name, now)
+        return since
+
+    def settle(self, name: str) -> None:
+        """What the file is, is known."""
+        if isinstance(self.deferred, dict):
+            self.deferred.pop(name, None)
 
     def next_generation(self, path: str, floor: int) -> int:
         generation = self.generations.get(path, floor)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from binascii import unhexlify
 from struct import Struct, error
+from sys import intern
 
 from collector.model import Evidence, FileCheckpoint, FileId
 from collector.state.file_line import HASH, LONG_HASH, TEXT, Fields, plain_line
@@ -83,7 +84,7 @@ def unpack(packed: bytes, source: str) -> FileCheckpoint:
     terminated, path, name, numbers, head, tail, prefix = _parts(packed)
     generation, offset, size, line_feeds, device, inode, head_bytes, tail_bytes = numbers
     head_hash = head.hex()
-    path_text = path.decode()
+    path_text = intern(path.decode())  # the same in thousands of sources
     return FileCheckpoint(
         file=FileId(source, path_text, generation),
         name=path_text if name == path else name.decode(),
