@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
+from collector.batch_settings import batch_settings
 from collector.budget import Budget, plan
 from collector.config_sections import Config, VolumeConfig
 from collector.errors import VolumeError
@@ -17,7 +19,6 @@ from collector.intake.catalog import Catalog
 from collector.intake.discover import Discovery
 from collector.intake.framing import framing
 from collector.intake.globs import Selection
-from collector.intake.hinted import Hinted
 from collector.intake.layout import Layout
 from collector.intake.listing import all_sources
 from collector.intake.look import Looker
@@ -28,8 +29,7 @@ from collector.intake.removal import expect_deletable
 from collector.intake.scan import Scanner
 from collector.intake.track import TrackedSource
 from collector.intake.volume import Volume
-from collector.intake.watch import Watch
-from collector.model import BatchSettings, Origin, Owner, Redaction
+from collector.model import Origin, Owner
 from collector.pipeline import Clock, Pipeline, Plan
 from collector.retention import Outlook, Retention
 from collector.sink.ledger import Ledger
@@ -38,6 +38,9 @@ from collector.sink.store import Store
 from collector.state.checkpoint import Checkpoint
 from collector.state.folder import StateFolder
 from collector.takeover import Completion, Surveyed, parts_of, survey, take_over
+
+if TYPE_CHECKING:
+    from collector.intake.hinted import Hinted
 
 ONCE_PARTIAL_SECONDS = 5.0
 SETTLE_SECONDS = 10.0
@@ -179,11 +182,11 @@ class Assembly:
 
         Raises JoblogError, VolumeError where the volume cannot be listed.
         """
-        task = self._task
+        clock = self._task.clock
         checkpoint = survey(self._ground.folder, self._ledger()).checkpoint
         catalog = self._catalog(checkpoint, _silent)
         scanner = self._scanner(catalog, None, _silent)
-        scanner.scan(task.clock.steady(), task.clock.monotonic())
+        scanner.scan(clock.steady(), clock.monotonic())
         if scanner.unreadable:
             raise VolumeError(f"volume {self._ground.volume.path}: {scanner.unreadable}")
         finisher = self._finisher(catalog, checkpoint, _silent)
@@ -300,13 +303,15 @@ class Assembly:
         """How the volume is watched, why so, and where its hints go."""
         task, volume = self._task, self._task.volume
         kind, why = choose(volume.path, volume.watch)
-        hinted = None
-        if kind == "inotify" and not task.once:
-            discovery, own = self._ground.discovery, Volume(volume.path)
-            wakes = {"wake": self._wake, "hurry": self._hurry}
-            watch = Watch(own, volume.name, discovery, **wakes, emit=self._emit)
-            hinted = Hinted(discovery, catalog, watch, reader.adopt)
-            self._stack.callback(hinted.close)
+        if kind != "inotify" or task.once:
+            return kind, why, None
+        from collector.intake.hinted import Hinted  # noqa: PLC0415 - slow to import; `--once` needs none
+        from collector.intake.watch import Watch  # noqa: PLC0415 - see above
+
+        own, seen = Volume(volume.path), self._ground.discovery
+        watch = Watch(own, volume.name, seen, wake=self._wake, hurry=self._hurry, emit=self._emit)
+        hinted = Hinted(seen, catalog, watch, reader.adopt)
+        self._stack.callback(hinted.close)
         return kind, why, hinted
 
     def _scanner(self, catalog: Catalog, hinted: Hinted | None, emit: Emit) -> Scanner:
@@ -380,20 +385,6 @@ class Assembly:
             batch_max_age_seconds=config.batch.max_age_seconds,
             read_bytes_per_second=config.limits.read_bytes_per_second,
         )
-
-
-def batch_settings(config: Config, volume: VolumeConfig, layout: Layout) -> BatchSettings:
-    """What the rows of the volume's batches depend on. Raw objects hold what the files do."""
-    return BatchSettings(
-        layout=volume.layout,
-        format=config.format,
-        compression=config.compression,
-        max_line_bytes=volume.max_line_bytes,
-        line_format="plain" if config.format == "raw" else layout.line_format,
-        multiline=volume.multiline.start if volume.multiline else None,
-        redact=tuple(Redaction(each.pattern, each.replacement) for each in volume.redact),
-        parse=volume.parse.settings() if volume.parse else None,
-    )
 
 
 def _silent(_: Event) -> None:

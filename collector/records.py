@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -50,12 +51,27 @@ class _Version:
     format: Any = None
 
 
-_version = TypeAdapter(_Version)
-_head = TypeAdapter(RecordHead)
-_record: TypeAdapter[CommitRecord] = TypeAdapter(
-    Annotated[OpenRecord | BatchRecord | VoidRecord, Field(discriminator="kind")]
-)
-_receipt: TypeAdapter[Receipt] = TypeAdapter(Receipt)
+# Made when first used: each takes milliseconds, and a start needs few of them.
+
+
+@cache
+def _version() -> TypeAdapter[_Version]:
+    return TypeAdapter(_Version)
+
+
+@cache
+def _head() -> TypeAdapter[RecordHead]:
+    return TypeAdapter(RecordHead)
+
+
+@cache
+def _record() -> TypeAdapter[CommitRecord]:
+    return TypeAdapter(Annotated[OpenRecord | BatchRecord | VoidRecord, Field(discriminator="kind")])
+
+
+@cache
+def _receipt() -> TypeAdapter[Receipt]:
+    return TypeAdapter(Receipt)
 
 
 def commits_prefix(volume: str, shard: int) -> str:
@@ -100,26 +116,26 @@ def _component(source: str) -> str:
 
 
 def encode_record(record: CommitRecord) -> bytes:
-    return _record.dump_json(record)
+    return _record().dump_json(record)
 
 
 def decode_record(body: bytes, key: str) -> CommitRecord:
     """Raises ExportDamaged for what is no record of a known format."""
-    return _decode(_record, body, key)
+    return _decode(_record(), body, key)
 
 
 def decode_head(body: bytes, key: str) -> RecordHead:
     """Raises ExportDamaged for what is no JSON, or no record of a known format."""
-    return _decode(_head, body, key)
+    return _decode(_head(), body, key)
 
 
 def encode_receipt(receipt: Receipt) -> bytes:
-    return _receipt.dump_json(receipt, indent=1)
+    return _receipt().dump_json(receipt, indent=1)
 
 
 def decode_receipt(body: bytes, key: str) -> Receipt:
     """Raises ExportDamaged for what is no receipt of a known format."""
-    return _decode(_receipt, body, key)
+    return _decode(_receipt(), body, key)
 
 
 def _decode(adapter: TypeAdapter[T], body: bytes, key: str) -> T:
@@ -140,6 +156,6 @@ def _decode(adapter: TypeAdapter[T], body: bytes, key: str) -> T:
 
 def _version_of(body: bytes) -> object:
     try:
-        return _version.validate_json(body).format
+        return _version().validate_json(body).format
     except ValidationError:
         return None  # whoever reads all of it says what is wrong

@@ -111,6 +111,7 @@ def joblog() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line, by default that of the process, and returns its exit code."""
     if arguments is None:
+        os.putenv("OPENBLAS_NUM_THREADS", "1")  # numpy's linear algebra is not used here, and starts threads
         gc.set_threshold(YOUNG_OBJECTS)
         atexit.register(gc.freeze)  # else all that is there is searched for garbage before the process ends
     try:

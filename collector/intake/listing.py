@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from collector.intake.discover import STEADY_SECONDS, Discovery, Skipped, SourceDir, kind_of
 from collector.intake.volume import EXHAUSTED, VANISHED, close
-from collector.intake.watch import Parts
+
+if TYPE_CHECKING:
+    from collector.intake.watch import Parts
 
 SLICE = 1000
 """Entries that are listed before somebody may say that it is enough for now."""

@@ -9,16 +9,19 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from collector.errors import VolumeError
 from collector.events import Emit, EntrySkipped, FileUnreadable, ScanDone, VolumeUnreadable
 from collector.intake.catalog import Catalog
 from collector.intake.discover import Discovery, Look, Skipped
-from collector.intake.hinted import Hinted
 from collector.intake.listing import Listing
 from collector.intake.look import AsItWas, Glance, Looker
 from collector.intake.names import encode_name
 from collector.intake.track import TrackedSource
+
+if TYPE_CHECKING:
+    from collector.intake.hinted import Hinted
 
 BUSY_SECONDS = 10.0
 """A source that grew within this time is looked at every turn."""

@@ -7,6 +7,7 @@ The formats are described in `docs/state-format.md`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Literal, TypeVar
 from zlib import crc32
 
@@ -72,10 +73,27 @@ class Change:
     retired: str | None = None
 
 
-_snapshot_header = TypeAdapter(SnapshotHeader)
-_journal_header = TypeAdapter(JournalHeader)
-_change = TypeAdapter(Change)
-_source = TypeAdapter(SourceCheckpoint)
+# Made when first used: each takes milliseconds, and a start needs few of them.
+
+
+@cache
+def _snapshot_header() -> TypeAdapter[SnapshotHeader]:
+    return TypeAdapter(SnapshotHeader)
+
+
+@cache
+def _journal_header() -> TypeAdapter[JournalHeader]:
+    return TypeAdapter(JournalHeader)
+
+
+@cache
+def _change() -> TypeAdapter[Change]:
+    return TypeAdapter(Change)
+
+
+@cache
+def _source() -> TypeAdapter[SourceCheckpoint]:
+    return TypeAdapter(SourceCheckpoint)
 
 
 def seal(body: bytes) -> bytes:
@@ -91,15 +109,15 @@ def intact(line: bytes) -> bool:
 
 
 def encode_snapshot_header(header: SnapshotHeader) -> bytes:
-    return seal(_snapshot_header.dump_json(header))
+    return seal(_snapshot_header().dump_json(header))
 
 
 def encode_journal_header(header: JournalHeader) -> bytes:
-    return seal(_journal_header.dump_json(header))
+    return seal(_journal_header().dump_json(header))
 
 
 def encode_source(source: SourceCheckpoint) -> bytes:
-    return seal(_SOURCE_START + _source.dump_json(source)[1:])
+    return seal(_SOURCE_START + _source().dump_json(source)[1:])
 
 
 def encode_recorded(n: int, record: bytes) -> bytes:
@@ -110,7 +128,7 @@ def encode_recorded(n: int, record: bytes) -> bytes:
 def encode_change(change: Change) -> bytes:
     """Every other change."""
     if change.source is not None:
-        what = b'"source":' + _source.dump_json(change.source)
+        what = b'"source":' + _source().dump_json(change.source)
     elif change.retired is not None:
         what = b'"retired":' + to_json(change.retired)
     else:
@@ -119,15 +137,15 @@ def encode_change(change: Change) -> bytes:
 
 
 def decode_snapshot_header(line: bytes, place: str) -> SnapshotHeader:
-    return _decode_header(_snapshot_header, line, place)
+    return _decode_header(_snapshot_header(), line, place)
 
 
 def decode_journal_header(line: bytes, place: str) -> JournalHeader:
-    return _decode_header(_journal_header, line, place)
+    return _decode_header(_journal_header(), line, place)
 
 
 def decode_change(line: bytes, place: str) -> Change:
-    return decode(_change, line, place)
+    return decode(_change(), line, place)
 
 
 def is_source(line: bytes) -> bool:
@@ -136,7 +154,7 @@ def is_source(line: bytes) -> bool:
 
 
 def decode_source(line: bytes, place: str) -> SourceCheckpoint:
-    return decode(_source, line, place)
+    return decode(_source(), line, place)
 
 
 def _decode_header(adapter: TypeAdapter[T], line: bytes, place: str) -> T:

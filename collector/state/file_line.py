@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from pydantic import TypeAdapter
@@ -59,7 +60,9 @@ class _FileLine:
     holes: tuple[tuple[int, int], ...]
 
 
-_file_line = TypeAdapter(_FileLine)
+@cache
+def _file_line() -> TypeAdapter[_FileLine]:
+    return TypeAdapter(_FileLine)
 
 
 def encode_file(at: FileCheckpoint) -> bytes:
@@ -77,7 +80,7 @@ def encode_file(at: FileCheckpoint) -> bytes:
         evidence=at.evidence,
         holes=at.holes,
     )
-    return seal(_file_line.dump_json(line))
+    return seal(_file_line().dump_json(line))
 
 
 def plain_fields(line: bytes) -> Fields | None:
@@ -95,7 +98,7 @@ def plain_line(*fields: bytes | int) -> bytes:
 
 def decode_file(line: bytes, place: str) -> FileCheckpoint:
     """Any line, however it is written. Raises StateDamaged with `place`."""
-    at = decode(_file_line, line, place)
+    at = decode(_file_line(), line, place)
     return FileCheckpoint(
         file=FileId(at.source, at.path, at.generation),
         name=at.name,

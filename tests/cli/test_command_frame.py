@@ -5,10 +5,12 @@ import select
 import signal
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
+from collector import __version__
 from collector.cli.frame import COMMANDS
 
 JOBLOG = Path(sys.executable).with_name("joblog")
@@ -79,6 +81,28 @@ def test_help_imports_no_command():
     )
     assert run(sys.executable, "-c", code).stderr.strip() == "set()"
     assert trial("--help").returncode == 0
+
+
+def test_a_run_to_the_end_imports_only_what_it_needs(tmp_path: Path):
+    """`run --once` to a folder imports no S3 client, no HTTP server, and no watch."""
+    volume = tmp_path / "volume"
+    (volume / "pod").mkdir(parents=True)
+    (volume / "pod" / "app.log").write_bytes(b"one line\n")
+    places = ["--volume", str(volume), "--to", str(tmp_path / "export"), "--state", str(tmp_path / "state")]
+    code = (
+        "import sys\n"
+        "from collector.cli import main\n"
+        f"ended = main(['run', *{places!r}, '--once', '--complete'])\n"
+        "unneeded = {'boto3', 'http.server', 'prometheus_client', 'watchdog'}\n"
+        "sys.exit(ended or str(unneeded & set(sys.modules)))\n"
+    )
+    done = run(sys.executable, "-c", code)
+    assert done.stderr.splitlines()[-1:] == ["set()"], done.stderr
+
+
+def test_the_version_is_the_package_s():
+    """What the collector says it is, is what is installed."""
+    assert metadata.version("joblog-collector") == __version__
 
 
 def test_without_a_command_help_is_shown_as_usage_error():
