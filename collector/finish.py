@@ -216,17 +216,15 @@ class Finisher:
         known = self._checkpoint.sources.get(source.source) or SourceCheckpoint(source.source, source.origin)
         if known.origin != source.origin or known.retired or source.source not in self._checkpoint.sources:
             self._checkpoint.note_source(replace(known, origin=source.origin, retired=False))
-        committed = {at.file: at for at in self._checkpoint.files_of(source.source)}
-        hashes = {file: at.evidence.prefix_sha256 for file, at in committed.items()}
+        committed = self._checkpoint.files_of(source.source)
         live = [*source.files.values(), *source.past]
-        empty = [(each.file.path, each.file.generation) for each in live if each.file not in committed]
-        finished_by = source.finish_by or "idle"
+        # What nothing was taken of has no checkpoint.
+        empty = [(each.file.path, each.file.generation) for each in live if not each.committed_offset]
         receipt = build(
             self._checkpoint,
             source.source,
-            finished_by=finished_by,
-            tombstone=None,
-            hashes=hashes,
+            committed,
+            finished_by=source.finish_by or "idle",
             empty_files=empty,
         )
         if any(each.hole_end > each.read_offset for each in live):
@@ -235,13 +233,16 @@ class Finisher:
                 _with_last_hole(file, by_place.get((file.path, file.generation))) for file in receipt.files
             )
             receipt = replace(receipt, files=tuple(files))
+        unhashed = [at for at in committed if at.bytes and not at.evidence.prefix_sha256]
+        if not unhashed:
+            return receipt, {}
         # A file may have moved since its last commit.
         names = {each.file: encode_name(each.name) for each in live}
         void = {(loss.path, loss.generation) for loss in known.losses if loss.reason == "void"}
         return receipt, {
-            file: replace(at, name=names.get(file, at.name))
-            for file, at in committed.items()
-            if at.bytes and not hashes[file] and (file.path, file.generation) not in void
+            at.file: replace(at, name=names.get(at.file, at.name))
+            for at in unhashed
+            if (at.file.path, at.file.generation) not in void
         }
 
     # --- back on the shard's own thread

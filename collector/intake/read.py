@@ -11,7 +11,7 @@ import mmap
 import os
 import resource
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -49,8 +49,7 @@ MOST_VANISHED = 3
 """So often a file may vanish as it is read and be seen again by the next look, before that is a failure."""
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     """`length` bytes of a file from `start`, at `at` in the arena. `head` are the file's first bytes where
     they are needed for its evidence, `tail` those before `start`. `at_end`: nothing more was there.
     `final`: what is no complete row is taken as it is; `may_wait`: else it waits until it is. `is_cut`: more
@@ -153,7 +152,7 @@ class Reader:
             if read.at >= end:
                 catalog.queue.again(read.tracked)
             elif read.at + read.length > end:
-                kept.append(replace(read, length=end - read.at, at_end=False, final=False, is_cut=True))
+                kept.append(read._replace(length=end - read.at, at_end=False, final=False, is_cut=True))
             else:
                 kept.append(read)
         return kept

@@ -8,47 +8,55 @@ import threading
 from pathlib import Path
 
 
+class _Round:
+    """One fsync, and those who wait for it. The first of them makes it."""
+
+    __slots__ = ("done", "is_led", "succeeded")
+
+    def __init__(self) -> None:
+        self.is_led = self.succeeded = False
+        self.done = threading.Event()
+
+
 class FolderSync:
     """Of one folder. Whoever calls while an fsync is under way needs the next one, since the running one may
-    have begun before the caller's name was there; of all who wait for it, one makes it.
+    have begun before the caller's name was there.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: str | Path) -> None:
         self._folder = folder
-        self._changed = threading.Condition()
-        self._running = False
-        self._begun = self._done = 0
+        self._lock = threading.Lock()
+        self._running: _Round | None = None
+        self._next = _Round()
 
     def __call__(self) -> None:
         """Returns when every name that stood in the folder before the call is durable. Raises OSError: then
         the others try for themselves.
         """
-        with self._changed:
-            wanted = self._begun + 1
-            while self._done < wanted:
-                if self._running:
-                    self._changed.wait()
-                else:
-                    self._make()
+        succeeded = False
+        while not succeeded:
+            with self._lock:
+                mine, running = self._next, self._running
+                leads, mine.is_led = not mine.is_led, True
+            if leads:
+                self._make(mine, after=running)
+            else:
+                mine.done.wait()
+            succeeded = mine.succeeded
 
-    def _make(self) -> None:
-        self._running = True
-        self._begun += 1
-        number = self._begun
-        self._changed.release()
+    def _make(self, mine: _Round, *, after: _Round | None) -> None:
+        if after is not None:
+            after.done.wait()
+        with self._lock:
+            self._running, self._next = mine, _Round()
         try:
             fsync_folder(self._folder)
-        except BaseException:
-            number = 0
-            raise
+            mine.succeeded = True
         finally:
-            self._changed.acquire()
-            self._done = max(self._done, number)
-            self._running = False
-            self._changed.notify_all()
+            mine.done.set()
 
 
-def fsync_folder(folder: Path) -> None:
+def fsync_folder(folder: str | Path) -> None:
     """Makes the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -13,6 +13,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from itertools import count
 from operator import itemgetter
 from pathlib import Path
 
@@ -57,8 +58,11 @@ class LocalStore:
         self._root = root
         self._url = url
         self._conditional = True
-        self._durable: dict[Path, FolderSync] = {}
+        self._durable: dict[str, FolderSync] = {}
         """The folders whose own names this process knows to be on disk."""
+        self._before_keys = os.path.join(root, "")
+        self._temporaries = self._before_keys + TEMPORARY.rstrip("/")
+        self._temporary_names = map(f"{secrets.token_hex(12)}-{{}}".format, count())
 
     @property
     def url(self) -> str:
@@ -72,13 +76,15 @@ class LocalStore:
         self._conditional = False
 
     def put_new(self, key: str, body: bytes | memoryview) -> bool:
-        target = self._path(key)
-        with self._told("cannot write", target):
-            sync = self._make_folder(target.parent)
-            won = not target.exists() and self._write_and_link(body, target)
+        target = self._before_keys + checked_key(key)
+        try:
+            sync = self._make_folder(os.path.dirname(target))
+            won = not os.path.exists(target) and self._write_and_link(body, target)
             # Also where another one created it: it may have died before it could do this.
             sync()
-            return won
+        except OSError as error:
+            raise self._told_of(error, "cannot write", target) from error
+        return won
 
     def get(self, key: str) -> bytes:
         path = self._path(key)
@@ -110,11 +116,12 @@ class LocalStore:
 
     def check(self) -> None:
         """Creates the folder where need be, and writes, links and removes a file in it."""
-        temporaries = self._root / TEMPORARY
+        temporaries = Path(self._temporaries)
         with self._told("cannot use", self._root):
             make_folders(self._root)
-            self._make_folder(temporaries)
-            probe = write_temporary(temporaries, b"")
+            self._make_folder(self._temporaries)
+            probe = temporaries / next(self._temporary_names)
+            write_temporary(str(probe), b"")
             second = probe.with_suffix(".link")
             try:
                 second.hardlink_to(probe)
@@ -129,31 +136,31 @@ class LocalStore:
     def _path(self, key: str) -> Path:
         return self._root / checked_key(key)
 
-    def _make_folder(self, folder: Path) -> FolderSync:
+    def _make_folder(self, folder: str) -> FolderSync:
         """Makes a folder below the root, and its name durable whoever made it, once a process. Returns what
         makes the names in it durable.
         """
         known = self._durable.get(folder)
         if known is not None:
             return known
-        if folder == self._root:
+        if folder == str(self._root):
             self._require_root()
         else:
-            above = self._make_folder(folder.parent)
-            folder.mkdir(exist_ok=True)
+            above = self._make_folder(os.path.dirname(folder))
+            Path(folder).mkdir(exist_ok=True)
             above()
         return self._durable.setdefault(folder, FolderSync(folder))
 
-    def _write_and_link(self, body: bytes | memoryview, target: Path) -> bool:
-        temporaries = self._root / TEMPORARY
-        self._make_folder(temporaries)
-        temporary = write_temporary(temporaries, body)
+    def _write_and_link(self, body: bytes | memoryview, target: str) -> bool:
+        self._make_folder(self._temporaries)
+        temporary = f"{self._temporaries}/{next(self._temporary_names)}"
+        write_temporary(temporary, body)
         try:
             return link_new(temporary, target)
         finally:
             # The outcome stands, and must not be hidden; `check` removes what is left here.
             with suppress(OSError):
-                temporary.unlink()
+                os.unlink(temporary)
 
     def _walk(self, folder: str, prefix: str, after: str) -> Iterator[Entry]:
         """The objects below `folder` ("" or with "/" at its end) that `list` asks for, in key order."""
@@ -201,12 +208,15 @@ class LocalStore:
         try:
             yield
         except OSError as error:
-            if isinstance(error, FileNotFoundError):
-                self._durable.clear()  # a folder was removed: the next try makes it again, if it may
-            raise store_error(error, doing, path) from error
+            raise self._told_of(error, doing, path) from error
+
+    def _told_of(self, error: OSError, doing: str, path: Path | str) -> StoreError:
+        if isinstance(error, FileNotFoundError):
+            self._durable.clear()  # a folder was removed: the next try makes it again, if it may
+        return store_error(error, doing, path)
 
 
-def store_error(error: OSError, doing: str, path: Path) -> StoreError:
+def store_error(error: OSError, doing: str, path: Path | str) -> StoreError:
     kind, hint = _CAUSES.get(error.errno or 0, (StoreUnavailable, ""))
     return kind(f"{doing} {path}: {error.strerror or error}", hint=hint)
 
@@ -220,20 +230,18 @@ def may_hold(folder: str, prefix: str, after: str) -> bool:
     return folder > after or after.startswith(folder)
 
 
-def write_temporary(folder: Path, body: bytes | memoryview) -> Path:
-    """A new file with this content, on disk; mode 0644 without the umask. Nothing is left of a failure."""
-    path = folder / secrets.token_hex(16)
+def write_temporary(path: str, body: bytes | memoryview) -> None:
+    """Makes a file with this content, on disk; mode 0644 without the umask. Nothing is left of a failure."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
         write_whole(descriptor, memoryview(body).cast("B"))
         os.fsync(descriptor)
     except BaseException:
         with suppress(OSError):  # the first error tells more
-            path.unlink()
+            os.unlink(path)
         raise
     finally:
         os.close(descriptor)
-    return path
 
 
 def write_whole(descriptor: int, rest: memoryview) -> None:
@@ -241,14 +249,14 @@ def write_whole(descriptor: int, rest: memoryview) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
-def link_new(temporary: Path, target: Path) -> bool:
+def link_new(temporary: str | Path, target: str | Path) -> bool:
     """Links a file to a name that is not there; False if it is.
 
     On NFS a link whose answer was lost is sent again, and then fails although it succeeded (open(2),
     under O_EXCL). So the file itself decides, not what the call said.
     """
     try:
-        target.hardlink_to(temporary)
+        os.link(temporary, target)
     except OSError as error:
         if is_linked(temporary):
             return True
@@ -258,9 +266,9 @@ def link_new(temporary: Path, target: Path) -> bool:
     return True
 
 
-def is_linked(temporary: Path) -> bool:
+def is_linked(temporary: str | Path) -> bool:
     """Whether the file has a second name. Opening it makes NFS ask the server, not its cache."""
-    with temporary.open("rb") as file:
+    with open(temporary, "rb") as file:
         return os.fstat(file.fileno()).st_nlink > 1
 
 

@@ -39,6 +39,8 @@ class StateFolder:
         self._writer: JournalWriter | None = None
         self._end: JournalEnd | None = None
         """Where the journal ends that `load` read while the lock was held, until it is written to."""
+        self._may_want_compaction = True
+        """Whether the journal has grown since that was asked: it is asked in every turn."""
 
     def lock(self, owner: Owner) -> None:
         """Creates the folder where it is missing. Raises StateLocked, which says who holds it."""
@@ -72,6 +74,7 @@ class StateFolder:
         the arguments, so they are applied to the checkpoint in that order too. A crash in the middle
         leaves the first of them. A record may be given as it stands in the destination.
         """
+        self._may_want_compaction = True
         with self._writing() as writer:
             n = count(writer.last + 1)
             lines = [
@@ -98,8 +101,12 @@ class StateFolder:
 
     def wants_compaction(self) -> bool:
         """Whether the journal has grown larger than the snapshot, and than 4 MiB."""
+        if not self._may_want_compaction:
+            return False
         with state_errors(self.path):
-            return size_bytes(self._journal) > max(COMPACT_FROM_BYTES, size_bytes(self._snapshot))
+            wants = size_bytes(self._journal) > max(COMPACT_FROM_BYTES, size_bytes(self._snapshot))
+        self._may_want_compaction = wants
+        return wants
 
     def set_aside(self) -> list[Path]:
         """Renames snapshot and journal, so that the folder is as if new; returns their new names."""

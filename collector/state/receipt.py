@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 
 from collector.errors import BrokenInvariant
 from collector.model import (
     FileCheckpoint,
-    FileId,
     FinishedBy,
     Loss,
     Receipt,
@@ -25,25 +24,24 @@ _SHA256_OF_NOTHING = sha256().hexdigest()
 def build(
     checkpoint: Checkpoint,
     source: str,
+    committed: Sequence[FileCheckpoint],
     *,
     finished_by: FinishedBy,
-    tombstone: str | None,
-    hashes: Mapping[FileId, str | None],
     empty_files: Sequence[tuple[str, int]] = (),
 ) -> Receipt:
     """The next revision of the source's receipt. Files, objects and losses come in a fixed order.
 
-    `hashes` are the SHA-256 of each file's data, holes left out; a file without one gets null.
+    `committed` are the source's files as the checkpoint has them; one that it has no hash of gets null.
     `empty_files` are (encoded path, generation) of files that have no bytes, and so no checkpoint.
     Raises BrokenInvariant for a source that the checkpoint does not know (`note_source` comes first).
     """
     known = checkpoint.sources.get(source)
     if known is None:
         raise BrokenInvariant(f"a receipt of source {source}, of which nothing is known")
-    committed = checkpoint.files_of(source)
-    files = [_file(at, hashes.get(at.file)) for at in committed]
-    have = {(file.path, file.generation) for file in files}
-    files += [_empty(path, generation) for path, generation in set(empty_files) - have]
+    files = [_file(at) for at in committed]
+    if empty_files:
+        have = {(file.path, file.generation) for file in files}
+        files += [_empty(path, generation) for path, generation in set(empty_files) - have]
     return Receipt(
         namespace=known.origin.namespace,
         job=known.origin.job,
@@ -52,7 +50,7 @@ def build(
         source=source,
         revision=known.revision + 1,
         finished_by=finished_by,
-        tombstone=tombstone,
+        tombstone=None,
         files=tuple(sorted(files, key=lambda file: (file.path, file.generation))),
         objects=tuple(sorted(known.objects)),
         losses=tuple(sorted(map(_loss, known.losses), key=_place)),
@@ -120,13 +118,13 @@ def _substance(files: Sequence[ReceiptFile], hashes: Sequence[ReceiptFile]) -> l
     ]
 
 
-def _file(at: FileCheckpoint, digest: str | None) -> ReceiptFile:
+def _file(at: FileCheckpoint) -> ReceiptFile:
     return ReceiptFile(
         path=at.file.path,
         generation=at.file.generation,
         bytes=at.bytes,
         lines=at.line_feeds + (1 if at.bytes and not at.terminated else 0),
-        sha256=digest,
+        sha256=at.evidence.prefix_sha256,
         holes=at.holes,
     )
 

@@ -14,8 +14,10 @@ from collector.state.checkpoint import Checkpoint
 
 
 def built(checkpoint, **given):
-    given = {"finished_by": "tombstone", "tombstone": "0", "hashes": {}, **given}
-    return receipt.build(checkpoint, "ns_pod", **given)
+    made = receipt.build(
+        checkpoint, "ns_pod", checkpoint.files_of("ns_pod"), finished_by="tombstone", **given
+    )
+    return replace(made, tombstone="0")
 
 
 @pytest.fixture
@@ -50,8 +52,9 @@ def test_receipt_says_whose_and_when(checkpoint, make):
 
 def test_receipt_lists_files_in_order(checkpoint):
     """Files are sorted; bytes leave holes out; an unterminated end is one more line."""
-    a, b = FileId("ns_pod", "a.log", 0), FileId("ns_pod", "b.log", 0)
-    made = built(checkpoint, hashes={a: "a" * 64, b: None})
+    a = checkpoint.files[FileId("ns_pod", "a.log", 0)]
+    checkpoint.files.put(replace(a, evidence=replace(a.evidence, prefix_sha256="a" * 64)))
+    made = built(checkpoint)
     files = [
         (file.path, file.generation, file.bytes, file.lines, file.sha256, file.holes) for file in made.files
     ]
