@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import boto3
 
 from bench import data, exact, export, finding, following, line_features
+from bench.cores import two_cores
 from bench.process import ROOT, Cost, run
 from bench.result import Result
 from bench.workbench import Bench, Case, best, collect, kind_name, once, until
@@ -151,15 +152,6 @@ def _fetched(client: S3Client, prefix: str, to: Path) -> Path:
     return to
 
 
-def two_shards(bench: Bench) -> Iterator[Result]:
-    """Two shards on two cores, against one."""
-    volume = data.many_files(bench.folder, 20, bench.large_bytes // 40, 1)
-    one = collect(bench, "20 files, one shard", volume)
-    two = collect(bench, "20 files, two shards", volume, "--shards", "2")
-    yield one
-    yield replace(two, notes={"times one": one.cost.wall_seconds / two.cost.wall_seconds})
-
-
 CASES: dict[str, Case] = {
     "formats": formats,
     "nothing": nothing,
@@ -171,7 +163,7 @@ CASES: dict[str, Case] = {
     "redaction": line_features.redaction,
     "small": small,
     "receipts": receipts,
-    "shards": two_shards,
+    "cores": two_cores,
     "s3": s3,
     "growing": following.growing,
     "first-commit": following.first_commit,

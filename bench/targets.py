@@ -41,7 +41,7 @@ TARGETS: tuple[tuple[str, float, str], ...] = (
     (r"one file, parquet, s3:", 0.85, "of the slower of file: and plain puts"),
     (r"steady 10 MB/s", 6, "percent of a core"),
     (r"steady 10 MB/s", 200, "MB of memory"),
-    (r"20 files, two shards", 1.7, "times one"),
+    (r"20 files, two cores", 1.7, "times one core"),
     (r".* new sources, 0 idle ones", 3, "ms to the reading, p50"),
     (r".* new sources, 0 idle ones", 10, "ms to the reading, p99"),
     (r".* new sources, [1-9].* idle ones", 50, "ms to the reading, p99"),

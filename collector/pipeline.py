@@ -23,9 +23,10 @@ from collector.intake.catalog import Catalog
 from collector.intake.read import Read, Reader
 from collector.intake.scan import Scanner
 from collector.losses import Losses
-from collector.model import BatchRecord, BatchSettings, Loss, Owner, VoidRecord
+from collector.model import BatchRecord, BatchSettings, Lines, Loss, Owner, VoidRecord
 from collector.records import object_key
 from collector.rows.batch import Batch, Sealed
+from collector.rows.columns import Columns, columns_of
 from collector.sink.ledger import Ledger
 from collector.sink.ship import Shipper
 from collector.state.checkpoint import Checkpoint
@@ -35,6 +36,9 @@ from collector.takeover import pack_snapshot
 
 ROW_GROUPS_AT_ONCE = 2
 """So many are made at the same time, while the loop reads on."""
+
+GATHER_BYTES = 512 << 10
+"""So many bytes are worth another thread that makes columns of them; fewer are done before it is awake."""
 
 SNAPSHOT_EVERY = 512
 """Commit records after which a checkpoint is put into the destination, so that a rebuild reads few."""
@@ -106,6 +110,7 @@ class Pipeline:
         self._finisher = finisher
         self._pool, self._clock, self._emit = pool, clock, emit
         self._helpers = ThreadPoolExecutor(ROW_GROUPS_AT_ONCE, thread_name_prefix="joblog-rows")
+        self._gatherer = ThreadPoolExecutor(1, thread_name_prefix="joblog-columns")
         self._shipper: Shipper[Shipped | None] = Shipper("joblog-ship", wake)
         self._batch = self._new_batch()
         self._opened_at: float | None = None
@@ -143,8 +148,9 @@ class Pipeline:
             return False
         lines = self._reader.frame(reads)
         self._tell_first(reads)
+        gathering = self._gather(reads, lines)
         takes = self._reader.take(self._catalog, reads, lines)
-        repaired = self._batch.add(self._reader.arena, lines, takes, int(self._clock.wall() * 1e6))
+        repaired = self._batch.add(self._reader.arena, lines, takes, int(self._clock.wall() * 1e6), gathering)
         if self._opened_at is None and self._batch.rows:
             self._opened_at = now
         self._debt_bytes += sum(read.length for read in reads)
@@ -154,6 +160,12 @@ class Pipeline:
         if lines.malformed_rows:
             self._emit(LinesMalformed(self._plan.volume, lines.malformed_rows))
         return True
+
+    def _gather(self, reads: Sequence[Read], lines: Lines) -> Future[Columns] | None:
+        """Starts to make the columns of many rows, while this thread hashes the bytes of files and spans."""
+        if not len(lines.starts) or sum(read.length for read in reads) < GATHER_BYTES:
+            return None
+        return self._gatherer.submit(columns_of, self._reader.arena, lines, self._plan.settings)
 
     def _tell_first(self, reads: Sequence[Read]) -> None:
         """Tells of files of which this is the first that was read, and how long that took."""
@@ -328,7 +340,8 @@ class Pipeline:
 
     def close(self) -> None:
         self._shipper.close()
-        self._helpers.shutdown(wait=True, cancel_futures=True)
+        for pool in (self._helpers, self._gatherer):
+            pool.shutdown(wait=True, cancel_futures=True)
 
     def _new_batch(self, before: Future[memoryview] | None = None) -> Batch:
         plan = self._plan

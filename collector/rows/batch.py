@@ -143,10 +143,18 @@ class Batch:
         self._open: dict[FileId, _OpenSpan] = {}
         self._spans: list[Span | _OpenSpan] = []
 
-    def add(self, arena: NDArray[np.uint8], lines: Lines, takes: Sequence[Take], observed_us: int) -> int:
+    def add(
+        self,
+        arena: NDArray[np.uint8],
+        lines: Lines,
+        takes: Sequence[Take],
+        observed_us: int,
+        gathering: Future[Columns] | None = None,
+    ) -> int:
         """Adds the rows of one framed arena; `takes` has one element a read. Returns rows that were no UTF-8.
 
-        The arena may be reused when this returns.
+        `gathering`: the columns of the rows, where another thread makes them. The arena may be reused when
+        this returns.
         """
         if not len(lines.starts):
             return 0
@@ -155,7 +163,7 @@ class Batch:
         spans = [
             self._extend(take, view[take.at : take.at + take.end - take.start], observed_us) for take in taken
         ]
-        columns = columns_of(arena, lines, self.settings)
+        columns = gathering.result() if gathering else columns_of(arena, lines, self.settings)
         self._pending.append(part_of(arena, lines, taken, observed_us, columns))
         if columns.content is not None:
             first = 0

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -10,6 +11,7 @@ import numpy as np
 from collector.intake.frame import frame
 from collector.model import BatchRecord, BatchSettings, Evidence, FileId, Lines, Origin, Span, Take
 from collector.rows.batch import Batch, Sealed
+from collector.rows.columns import Columns, columns_of
 
 NOON_US = int(datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()) * 1_000_000
 SETTINGS = BatchSettings("subpath", "parquet", "zstd", 1 << 20)
@@ -58,8 +60,10 @@ class Reader:
     positions: dict[FileId, int] = field(default_factory=dict)
     prefixes: dict[FileId, object] = field(default_factory=dict)
     observed_us: int = NOON_US
+    gatherer: Executor | None = None
+    """Makes the columns; without one the batch does."""
 
-    def add(self, *reads: Read, at: int = 0) -> int:
+    def add(self, *reads: Read, at: int = 0, gathering: Future[Columns] | None = None) -> int:
         """One arena with the reads back to back; `at` bytes of something else stand before them."""
         self.observed_us += 1_000_001
         arena = np.frombuffer(bytearray(b"\xff" * at + b"".join(read.data for read in reads)), np.uint8)
@@ -69,7 +73,9 @@ class Reader:
         lines = frame(arena, starts, lengths, final, self.batch.settings.max_line_bytes)
         takes = [self._take(read, int(starts[i]), i, lines) for i, read in enumerate(reads)]
         self._expect(arena, lines, takes)
-        repaired = self.batch.add(arena, lines, takes, self.observed_us)
+        if self.gatherer:
+            gathering = self.gatherer.submit(columns_of, arena, lines, self.batch.settings)
+        repaired = self.batch.add(arena, lines, takes, self.observed_us, gathering)
         arena[:] = 0xFE  # the arena is reused: nothing may still point into it
         return repaired
 

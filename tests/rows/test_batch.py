@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import pyarrow as pa
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from collector.model import FileId
 from collector.rows.batch import ENCODE_BYTES, ENCODE_ROWS, MOST_SPANS, Batch, Sealed
+from collector.rows.columns import Columns
 
 APP = FileId("prod_mill-1", "app.log", 0)
 REPLACED = FileId("prod_mill-1", "app.log", 1)
@@ -53,6 +54,23 @@ def test_contiguous_reads_are_one_span(reader):
     ]
     assert [span.sha256 for span in sealed.spans] == [sha256(b"one\ntwo\nthree\nfour"), sha256(b"x\ny\n")]
     assert (sealed.rows, sealed.bytes) == (6, 22)
+
+
+def test_columns_may_come_from_another_thread(reader, encode_pool):
+    """The object is the same where the batch is given the columns of an arena as they are made elsewhere."""
+    reader.add(Read(APP, b"one\ntwo \xff\n"))
+    here = reader.batch.seal().body.result()
+    elsewhere = Reader(Batch(settings(), [], encode_pool), gatherer=encode_pool)
+    elsewhere.add(Read(APP, b"one\ntwo \xff\n"))
+    assert bytes(elsewhere.batch.seal().body.result()) == bytes(here)
+
+
+def test_what_goes_wrong_with_columns_elsewhere_is_raised(reader):
+    """An error of the thread that gathers comes to whoever adds the rows."""
+    failed: Future[Columns] = Future()
+    failed.set_exception(MemoryError("no room for columns"))
+    with pytest.raises(MemoryError, match="no room for columns"):
+        reader.add(Read(APP, b"one\n"), gathering=failed)
 
 
 def test_a_span_tells_its_reads(reader):
