@@ -72,6 +72,14 @@ class _OpenSpan:
         self.hash: _Hash | None = (
             None if take.start == 0 and take.evidence.prefix_sha256 else hashlib.sha256()
         )
+        self.hashed = take.start
+        """As far as this the hash goes; ahead of `end` while what is added next is gathered."""
+
+    def hash_ahead(self, data: memoryview) -> None:
+        """Hashes what the span is about to grow by."""
+        self.hashed += len(data)
+        if self.hash is not None:
+            self.hash.update(data)
 
     def grow(self, take: Take, data: memoryview, observed_us: int) -> None:
         self.end, self.name, self.evidence = take.end, take.name, take.evidence
@@ -79,8 +87,8 @@ class _OpenSpan:
         self.rows += take.rows
         self.line_feeds += take.line_feeds
         self.reads.append((take.end, observed_us))
-        if self.hash is not None:
-            self.hash.update(data)
+        if self.hashed < take.end:
+            self.hash_ahead(data)
 
     def close(self) -> Span:
         prefix = self.evidence.prefix_sha256
@@ -143,6 +151,22 @@ class Batch:
         self._open: dict[FileId, _OpenSpan] = {}
         self._spans: list[Span | _OpenSpan] = []
 
+    def gather(
+        self, arena: NDArray[np.uint8], lines: Lines, places: Sequence[tuple[FileId, int, int, int]]
+    ) -> Columns:
+        """Makes the columns of the rows that are added next, and hashes them for the spans that go on.
+        Another thread may call it, while nothing else is asked of the batch.
+
+        `places`: of each read that rows were made of, its file, offset, place in the arena, and length.
+        """
+        view = memoryview(arena)  # type: ignore[arg-type]  # see `add`
+        columns = columns_of(arena, lines, self.settings)
+        for file, start, at, length in places:
+            span = self._open.get(file)
+            if span is not None and span.end == span.hashed == start:
+                span.hash_ahead(view[at : at + length])
+        return columns
+
     def add(
         self,
         arena: NDArray[np.uint8],
@@ -153,17 +177,18 @@ class Batch:
     ) -> int:
         """Adds the rows of one framed arena; `takes` has one element a read. Returns rows that were no UTF-8.
 
-        `gathering`: the columns of the rows, where another thread makes them. The arena may be reused when
-        this returns.
+        `gathering`: what `gather` makes of the same rows on another thread. The arena may be reused when this
+        returns.
         """
         if not len(lines.starts):
             return 0
         view = memoryview(arena)  # type: ignore[arg-type]  # numpy arrays have the buffer protocol from 3.12 typing on
+        gathered = gathering.result() if gathering else None
         taken = [take for take in takes if take.rows]
         spans = [
             self._extend(take, view[take.at : take.at + take.end - take.start], observed_us) for take in taken
         ]
-        columns = gathering.result() if gathering else columns_of(arena, lines, self.settings)
+        columns = gathered or columns_of(arena, lines, self.settings)
         self._pending.append(part_of(arena, lines, taken, observed_us, columns))
         if columns.content is not None:
             first = 0

@@ -23,9 +23,11 @@ UNENCODABLE = FileId("prod_mill-1", "app.log", 1 << 40)
 """No generation that fits into its column."""
 
 
-@pytest.fixture
-def reader(encode_pool):
-    return Reader(Batch(settings(), [], encode_pool))
+@pytest.fixture(params=["one thread", "two threads"])
+def reader(request, encode_pool):
+    """Adds to a batch that gathers rows itself, or on another thread before they are added."""
+    gatherer = encode_pool if request.param == "two threads" else None
+    return Reader(Batch(settings(), [], encode_pool), gatherer=gatherer)
 
 
 def places(sealed):
@@ -56,21 +58,32 @@ def test_contiguous_reads_are_one_span(reader):
     assert (sealed.rows, sealed.bytes) == (6, 22)
 
 
-def test_columns_may_come_from_another_thread(reader, encode_pool):
-    """The object is the same where the batch is given the columns of an arena as they are made elsewhere."""
-    reader.add(Read(APP, b"one\ntwo \xff\n"))
-    here = reader.batch.seal().body.result()
-    elsewhere = Reader(Batch(settings(), [], encode_pool), gatherer=encode_pool)
-    elsewhere.add(Read(APP, b"one\ntwo \xff\n"))
-    assert bytes(elsewhere.batch.seal().body.result()) == bytes(here)
-
-
-def test_what_goes_wrong_with_columns_elsewhere_is_raised(reader):
+def test_what_goes_wrong_as_rows_are_gathered_is_raised(encode_pool):
     """An error of the thread that gathers comes to whoever adds the rows."""
     failed: Future[Columns] = Future()
     failed.set_exception(MemoryError("no room for columns"))
+    reader = Reader(Batch(settings(), [], encode_pool))
     with pytest.raises(MemoryError, match="no room for columns"):
         reader.add(Read(APP, b"one\n"), gathering=failed)
+
+
+def test_spans_that_go_on_are_hashed_as_they_are_gathered(encode_pool):
+    """The hash of a span that begins within a file is of its own bytes, whichever threads read them."""
+    reader = Reader(Batch(settings(), [], encode_pool))
+    reader.add(Read(APP, b"taken before\n"))
+    reader.restart()
+    reader.batch = Batch(settings(), [], encode_pool)
+    for text, gatherer in (
+        (b"one\n", None),
+        (b"two\nhalf", encode_pool),
+        (b"half a line\n", None),
+        (b"end\n", encode_pool),
+    ):
+        reader.gatherer = gatherer
+        reader.add(Read(APP, text), Read(OTHER, b"beside\n"))
+    first, other = reader.batch.seal().spans
+    assert first.sha256 == sha256(b"one\ntwo\nhalf a line\nend\n")
+    assert other.sha256 == sha256(b"beside\n" * 4)
 
 
 def test_a_span_tells_its_reads(reader):
