@@ -112,6 +112,27 @@ def test_every_file_comes_back(tmp_path: Path, export: str, compression: str):
     assert site.log("random") == CONTENTS["random"]
 
 
+@pytest.mark.parametrize("export", ["parquet", "raw"])
+def test_large_files_that_go_on_are_proved(tmp_path: Path, export: str):
+    """Files of many reads, collected by one process after the other: `verify` finds in each span the rows and
+    bytes that its hash is of, also where it begins within a file.
+    """
+    site = make_site(tmp_path, export, "none")
+    draw = random.Random(2)  # noqa: S311 - the bytes of a test, no secret
+    for megabytes in (5, 7):
+        for name in ("one", "other"):
+            folder = site.volume / POD.replace("mill", name)
+            folder.mkdir(exist_ok=True)
+            more = b"".join(
+                b"%0*d\n" % (draw.randrange(1, LIMIT), number) for number in range(megabytes << 11)
+            )
+            with (folder / "app.log").open("ab") as log:
+                log.write(more)
+        run = site.run()
+        assert run.code == 0, run.stderr
+    assert_proved(site)
+
+
 def test_each_line_is_cut_where_the_contract_says(tmp_path: Path):
     """Pieces are as long as they may be, never cut a character, and only the last has its `eol`."""
     site = make_site(tmp_path, "parquet", "zstd")
