@@ -22,7 +22,9 @@ OPTIONAL = (
 )
 """With optional groups, as other collectors' examples have it."""
 GENERAL = CHAIN.replace(r"(?P<size>\d+)", r"(?P<size>\d+|-)")
-"""With an alternative: no chain."""
+"""With an alternative: only what stands before it is a chain."""
+FOLDED = f"(?i){CHAIN}"
+"""Nothing of it is."""
 JSON_COLUMNS = (
     *(("ip", "string"), ("method", "string"), ("url", "string"), ("protocol", "string")),
     *(("status", "int64"), ("size", "int64"), ("agent", "string"), ("took", "float64")),
@@ -53,12 +55,12 @@ def multiline(bench: Bench) -> Iterator[Result]:
 
 
 def regex(bench: Bench) -> Iterator[Result]:
-    """Ten groups, two of them numbers: as a chain of scans, and by `re`."""
+    """Ten groups, two of them numbers: as a chain of scans, as far as there is one, and by `re` alone."""
     for kind in ("varied", "access"):
         fields = exact.fields(exact.of_pattern(CHAIN, list(GROUPS)), COLUMNS)
         patterns = {"vectorised": CHAIN}
         if kind == "varied":
-            patterns |= {"optional groups": OPTIONAL, "not vectorised": GENERAL}
+            patterns |= {"optional groups": OPTIONAL, "not vectorised": GENERAL, "row by row": FOLDED}
         for name, pattern in patterns.items():
             how = {"regex": pattern, "types": {"status": "int64", "size": "int64"}}
             yield from _parsed(bench, f"regex, {name}, {kind} lines", kind, how, fields)

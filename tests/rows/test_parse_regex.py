@@ -10,7 +10,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from collector.rows.parse.chain import compile_chain
-from collector.rows.parse.regex import ROWS, Regex
+from collector.rows.parse.regex import Regex
+from collector.rows.parse.row_by_row import ROWS
 from collector.rows.parse.scan import Block, Scan
 
 ACCESS = (
@@ -143,6 +144,64 @@ def test_usual_formats_are_chains(pattern):
 def test_others_are_not(pattern):
     """Alternatives, folded case, backing up, looking around and repeated groups are left to `re`."""
     assert not Regex(pattern, []).is_chain
+
+
+OTHERS = [
+    r"(?P<o>\d+|-)",
+    "(?:a|(?P<o>b)|1)*",
+    r"(?P<o>[^ ]+?)(?P<p>\d)?",
+    "(?i:(?P<o>A)|x)",
+    r"(?P<o>x)?(?=a)",
+    r"\b(?P<o>\w*)",
+    "(?<= )(?P<o>.?)",
+    "(?!b)(?P<o>.)",
+    "(?P<o>a)(?P=o)|b",
+    "((?P<o>a|b) ?)+",
+    "|(?P<o>a)",
+]
+
+
+@given(chains(), st.sampled_from(OTHERS), st.booleans(), st.lists(TEXTS, max_size=8))
+@example(
+    r"(?P<g0>\S+) (?P<g1>\S+) ", OTHERS[0], True, ["a b 12 ", "a b c - ", "x", "a b -", "a\u00a0b -", ""]
+)
+@example(r"(?P<g0>\S*) (?P<g1>\S*)", OTHERS[5], False, ["a b", "ab ", "a  1"])
+@hypothesis_settings(max_examples=700, deadline=None)
+def test_what_only_begins_as_a_chain(beginning, other, closed, rows):
+    """Only the rest is searched for row by row, with what it may not see before it, and columns as `re` finds
+    them; what follows may be a chain again.
+    """
+    pattern = beginning + other + (r" (?P<last>\S*)" if closed else "")
+    assert extracted(pattern, pa.array(rows, pa.string())) == expected(pattern, rows)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["GET", "é", ""]), st.integers(0, 99), st.sampled_from("-5x"))))
+def test_a_rest_with_groups_that_took_no_part(requests):
+    """Groups behind the beginning keep their names, whichever of them are columns."""
+    pattern = r'(?P<ip>\S+) (?P<n>\S+) "(?:(?P<a>-)|(?P<b>\d)(x)?) (?P<rest>.*)'
+    rows = [f'1.2.3.4 {number} "{mark} {method}' for method, number, mark in requests]
+    columns, matched = Regex(pattern, ["rest", "b", "ip"]).extract(pa.array(rows, pa.string()))
+    wanted, good = expected(pattern, rows)
+    assert [column.to_pylist() for column in columns] == [wanted[4], wanted[3], wanted[0]]
+    assert matched.tolist() == good
+
+
+@pytest.mark.parametrize(
+    ("pattern", "begins"),
+    [
+        (ACCESS.replace(r"(?P<size>\d+)", r"(?P<size>\d+|-)"), True),
+        (r"(?P<a>\S+) (?P<b>\S+) (?=x)(xa|yb)", True),
+        (r"(?P<a>\S+) (xa|yb)", False),
+        (r"(?P<a>\S+) (?P<b>\S+) \b(xa|yb)", False),
+        (r"(?P<a>\S+) (?P<b>\S+) (?<=x )(xa|yb)", False),
+        (r"(?P<a>\S+) (?P<b>\S+) (?:x|(?P=a))", False),
+        (r"(?i)(?P<a>\S+) (?P<b>\S+) (xa|yb)", False),
+    ],
+)
+def test_which_patterns_begin_as_a_chain(pattern, begins):
+    """Those of which enough is one, and what follows does not look back."""
+    regex = Regex(pattern, [])
+    assert (regex.begins_as_chain, regex.is_chain) == (begins, False)
 
 
 def test_an_access_line_is_accepted_by_the_chain():

@@ -29,7 +29,7 @@ MOST_ELEMENTS = 200
 LONGEST_FIXED = 64
 LINE_FEED, SPACE = 10, 32
 
-_ALLOWED_FLAGS = re.UNICODE | re.VERBOSE | re.DOTALL
+ALLOWED_FLAGS = re.UNICODE | re.VERBOSE | re.DOTALL
 _CATEGORIES = {
     c.CATEGORY_DIGIT: r"\d",
     c.CATEGORY_NOT_DIGIT: r"\D",
@@ -110,12 +110,18 @@ class Chain:
 
 def compile_chain(pattern: re.Pattern[str]) -> Chain | None:
     """None where the pattern is no chain."""
-    if pattern.flags & ~_ALLOWED_FLAGS:
+    if pattern.flags & ~ALLOWED_FLAGS:
         return None
-    reading = _Reading(dotall=bool(pattern.flags & re.DOTALL))
+    chain = chain_of(parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE), pattern.flags)
+    return chain if chain is not None and len(chain.groups) == pattern.groups else None
+
+
+def chain_of(tree: Tree, flags: int) -> Chain | None:
+    """Of the tree of a pattern, or of the beginning of one."""
+    reading = _Reading(dotall=bool(flags & re.DOTALL))
     try:
-        reading.sequence(parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE))
-        return reading.chain(pattern.groups)
+        reading.sequence(tree)
+        return reading.chain()
     except _NoChain:
         return None
 
@@ -154,12 +160,12 @@ class _Reading:
         for op, value in tree:
             self._node(op, value)
 
-    def chain(self, groups: int) -> Chain:
-        if len(self._parts) > MOST_ELEMENTS or sorted(self._groups) != list(range(1, groups + 1)):
+    def chain(self) -> Chain:
+        numbers = range(1, len(self._groups) + 1)
+        if len(self._parts) > MOST_ELEMENTS or sorted(self._groups) != list(numbers):
             raise _NoChain
         elements = tuple(self._element(index) for index in range(len(self._parts)))
-        spans = tuple(self._groups[index] for index in range(1, groups + 1))
-        return Chain(elements, spans)
+        return Chain(elements, tuple(self._groups[number] for number in numbers))
 
     def _node(self, op: Tree, value: Tree) -> None:
         if self._parts and isinstance(self._parts[-1], End):

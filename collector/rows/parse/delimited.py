@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from collector.model import DelimiterSettings
 from collector.rows.parse.merge import merged
-from collector.rows.parse.regex import Extracted, Regex
+from collector.rows.parse.regex import Regex
+from collector.rows.parse.row_by_row import Extracted
 
 
 class Delimited:

@@ -166,6 +166,10 @@ class Scan:
         found = gathered(self._block, *self.span(group)) if known is None else known
         return found.view(pa.string())
 
+    def rest(self) -> pa.StringArray:
+        """What stands behind the chain in each row; anything where it was not accepted."""
+        return gathered(self._block, np.minimum(self._marks[-1], self._ends), self._ends).view(pa.string())
+
     def span(self, group: int) -> tuple[Positions, Positions]:
         """Start and end of a group in each row; what was not accepted is empty."""
         first, last = self._chain.groups[group - 1]
