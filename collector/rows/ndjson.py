@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from collector.rows.parse.scan import Block
 from collector.rows.schema import ORIGIN_COLUMNS, PLAIN_COLUMNS
 
 ROWS_AT_ONCE = 16384
@@ -32,6 +33,7 @@ becomes up to six times as long.
 LEAST_RUN_ROWS = 8
 """A column whose value changes more often than every so many rows, on average, is written row by row."""
 
+QUOTE, BACKSLASH = b'"\\'
 CONTROLS = tuple(json.dumps(chr(code))[1:-1].encode() for code in range(0x20))
 
 DISTINCT_COLUMNS = (*PLAIN_COLUMNS, "offset")
@@ -164,23 +166,38 @@ def _times(values: pa.TimestampArray) -> pa.BinaryArray:
 
 def _escaped(text: pa.StringArray) -> pa.BinaryArray:
     """The insides of JSON strings: only characters that occur are looked for, in all texts at once."""
-    edges = np.frombuffer(text.buffers()[1], np.int32)[text.offset : text.offset + len(text) + 1]
-    data = bytes(memoryview(text.buffers()[2] or b"")[edges[0] : edges[-1]])
-    edges, marks = edges.astype(np.int64) - edges[0], np.frombuffer(data, np.uint8)
-    moved = edges.copy()
-    for plain, escaped in _escapes(data, marks):
-        at = np.flatnonzero(marks == plain[0])
-        moved += (len(escaped) - 1) * np.searchsorted(at, edges)
-        data = data.replace(plain, escaped)
-    buffers = [None, pa.py_buffer(moved.astype(np.int32)), pa.py_buffer(data)]
+    block = Block.of(text)
+    data, bounds = block.data, block.bounds
+    special = data == QUOTE
+    special |= data == BACKSLASH
+    at = np.flatnonzero(special)
+    if len(at):
+        bounds = bounds + np.searchsorted(at, bounds)
+        data = _with_backslashes(data, at)
+    if len(data) and data.min() < len(CONTROLS):
+        data, bounds = _without_controls(data, bounds)
+    buffers = [None, pa.py_buffer(bounds.astype(np.int32)), pa.py_buffer(data)]
     return pa.BinaryArray.from_buffers(pa.binary(), len(text), buffers)
 
 
-def _escapes(data: bytes, marks: NDArray[np.uint8]) -> Iterator[tuple[bytes, bytes]]:
-    if b"\\" in data:
-        yield b"\\", b"\\\\"  # first, so that it does not escape the escapes
-    if b'"' in data:
-        yield b'"', b'\\"'
-    if len(marks) and marks.min() < len(CONTROLS):
-        for control in np.unique(marks[marks < len(CONTROLS)]).tolist():
-            yield bytes([control]), CONTROLS[control]
+def _with_backslashes(data: NDArray[np.uint8], at: Positions) -> NDArray[np.uint8]:
+    """One before each of these places: what lies between them is joined, which takes half as long as to
+    replace, and in Arrow's memory.
+    """
+    edges = np.empty(len(at) + 2, np.int32)
+    edges[0], edges[1:-1], edges[-1] = 0, at, len(data)
+    buffers = [None, pa.py_buffer(edges), pa.py_buffer(data)]
+    pieces = pa.BinaryArray.from_buffers(pa.binary(), len(at) + 1, buffers)
+    lines = pa.ListArray.from_arrays(pa.array([0, len(pieces)], pa.int32()), pieces)
+    joined = pc.binary_join(lines, b"\\")
+    return np.frombuffer(joined.buffers()[2], np.uint8, len(data) + len(at))
+
+
+def _without_controls(data: NDArray[np.uint8], bounds: Positions) -> tuple[NDArray[np.uint8], Positions]:
+    """What replaces one has backslashes that are not to be escaped: so this comes last."""
+    moved, plain = bounds, data.tobytes()
+    for control in np.unique(data[data < len(CONTROLS)]).tolist():
+        at = np.flatnonzero(data == control)
+        moved = moved + (len(CONTROLS[control]) - 1) * np.searchsorted(at, bounds)
+        plain = plain.replace(bytes([control]), CONTROLS[control])
+    return np.frombuffer(plain, np.uint8), moved
