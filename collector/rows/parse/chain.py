@@ -267,8 +267,10 @@ def _stops(of: CharClass) -> Table:
 
 
 def _shared_stops(of: CharClass, byte: int, others: list[_Repeat]) -> Table:
-    """Stops that are searched for anyway, if they serve here; few bytes are found faster than many."""
-    if _is_sparse(_stops(of)):
+    """Stops that are searched for anyway, if they serve here; few bytes are found faster than many, and so
+    are those outside of a range.
+    """
+    if _is_sparse(_stops(of)) or _is_range(of.inside):
         return _stops(of)
     for stops in filter(_is_sparse, (_stops(each.of) for each in others)):
         if stops[byte] and not (stops & of.inside).any():
@@ -278,6 +280,11 @@ def _shared_stops(of: CharClass, byte: int, others: list[_Repeat]) -> Table:
 
 def _is_sparse(stops: Table) -> bool:
     return int(np.count_nonzero(stops[SPACE + 1 : 128])) <= 2
+
+
+def _is_range(table: Table) -> bool:
+    members = np.flatnonzero(table)
+    return len(members) > 2 and int(members[-1] - members[0]) == len(members) - 1
 
 
 def _covers(whole: Table, part: Table) -> bool:

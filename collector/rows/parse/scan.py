@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -45,8 +46,13 @@ class Block:
     bounds: Positions
 
     @cached_property
+    def extent(self) -> tuple[int, int]:
+        """The lowest byte and the highest."""
+        return (int(self.data.min()), int(self.data.max())) if len(self.data) else (0, 0)
+
+    @property
     def is_ascii(self) -> bool:
-        return not len(self.data) or int(self.data.max()) < 128
+        return self.extent[1] < 128
 
     @classmethod
     def of(cls, text: pa.StringArray) -> Block:
@@ -66,7 +72,8 @@ class Places:
     def __init__(self, block: Block, table: Table) -> None:
         size = len(block.data)
         # Padded to whole words, with one more for positions behind the end.
-        belongs = np.zeros((size // WORD + 2) * WORD, np.bool_)
+        belongs = _scratch((size // WORD + 2) * WORD)
+        belongs[size:] = False
         _belongs(block, table, belongs[:size])
         self._words = np.packbits(belongs, bitorder="little").view(np.uint64)
         self._size = size
@@ -122,13 +129,34 @@ class Places:
         return np.append(np.flatnonzero(bits), self._size)
 
 
-def _belongs(block: Block, table: Table, found: Table) -> None:
+_of_thread = threading.local()
+
+
+def _scratch(size: int) -> Table:
+    """Memory that the thread has touched before: to touch new memory would take longer than all of this."""
+    kept: Table | None = getattr(_of_thread, "kept", None)
+    if kept is None or len(kept) < size:
+        kept = _of_thread.kept = np.empty(size, np.bool_)
+    return kept[:size]
+
+
+def _belongs(block: Block, table: Table, found: Table, *, negated: bool = False) -> None:
     """Fills `found` with `table[data]`, by comparisons where few are enough: they are ten times as fast."""
     if np.count_nonzero(table) > len(table) // 2:
-        _belongs(block, ~table, found)
-        np.logical_not(found, out=found)
+        _belongs(block, ~table, found, negated=not negated)
         return
     few = np.flatnonzero(table[:128] if block.is_ascii else table)
+    if len(few) > MOST_COMPARED and few[-1] - few[0] == len(few) - 1:
+        above = np.subtract(block.data, np.uint8(few[0]), out=found.view(np.uint8))
+        compare = np.greater if negated else np.less_equal
+        compare(above, np.uint8(len(few) - 1), out=found)
+        return
+    _one_by_one(block, table, few, found)
+    if negated:
+        np.logical_not(found, out=found)
+
+
+def _one_by_one(block: Block, table: Table, few: NDArray[np.intp], found: Table) -> None:
     upto = int(np.argmin(table))
     upto = upto if upto > 1 else 0
     single = few[few >= upto]
@@ -154,6 +182,8 @@ class Scan:
         self._places: dict[bytes, Places] = {}
         self._looked_at: dict[tuple[int, int], pa.BinaryArray] = {}
         self._marks = [block.bounds[:-1]]
+        # The byte that stands at the last mark, wherever the row is not at its end: what a run ended at.
+        self._ended_at: int | None = None
         for index, element in enumerate(chain.elements):
             self._marks.append(self._step(index, element, self._marks[-1]))
         # Marks ascend, but at a run behind the end, which rejects: so the last one tells of all.
@@ -180,8 +210,11 @@ class Scan:
         return np.where(self.accepted, start, starts), np.where(self.accepted, end, starts)
 
     def _step(self, index: int, element: Element, at: Positions) -> Positions:
+        ended_at, self._ended_at = self._ended_at, None
         if isinstance(element, Literal):
-            return self._literal(element.text, at)
+            # At the end of a row it is not checked either: the position is behind it then, which rejects.
+            known = int(element.text[0] == ended_at)
+            return self._literal(element.text[known:], at + known if known else at)
         if isinstance(element, Fixed):
             return self._fixed(element, at)
         if isinstance(element, Run):
@@ -217,12 +250,19 @@ class Scan:
             self.accepted &= (stop >= self._ends) | run.decided[self._byte(end)]
         if run.last is not None:
             end = self._places_of(run.last).last_before(end)
+        self._ended_at = self._only_of(run.stops if run.last is None else run.last)
         self.accepted &= end >= (at + run.least if run.least else at)
         if run.most is not None:
             self.accepted &= end - at <= run.most
         if not run.proven:
             self._look_at(index, run.of, at, end)
         return end
+
+    def _only_of(self, table: Table) -> int | None:
+        """The byte of the set that may be in the block, if it is one alone."""
+        lowest, highest = self._block.extent
+        found = np.flatnonzero(table[lowest : highest + 1])
+        return lowest + int(found[0]) if len(found) == 1 else None
 
     def _places_of(self, table: Table) -> Places:
         key = table.tobytes()
