@@ -137,6 +137,7 @@ class Pipeline:
             self.seal()
         self._commit()
         self._finisher.step()
+        self._compact()
         return moved or self._scanner.has_more
 
     def _collect(self, now: float) -> bool:
@@ -262,6 +263,9 @@ class Pipeline:
         for shipped in self._shipper.results():
             if shipped is not None:
                 self._committed(shipped)
+
+    def _compact(self) -> None:
+        """Called when the receipts that a commit allows are on their way: it may take a while."""
         if self._folder.wants_compaction():
             self._folder.compact(self.checkpoint)
 
@@ -336,6 +340,7 @@ class Pipeline:
         self.seal()
         self._commit()
         self._finisher.step()
+        self._compact()
         return self.is_shipped() and not self._finisher.writing
 
     def is_shipped(self) -> bool:

@@ -29,7 +29,7 @@ YOUNG_OBJECTS = 10_000
 
 FOR_LIBRARIES = {
     "OPENBLAS_NUM_THREADS": "1",  # numpy's linear algebra is not used here, and starts threads
-    "MIMALLOC_PURGE_DELAY": "100",  # Arrow's memory, in ms: after 10 it would go back, and be taken again
+    "MIMALLOC_PURGE_DELAY": "1000",  # Arrow's memory, in ms: after 10 it would go back, and be taken again
 }
 """They are told by variables alone, which each reads as it is loaded."""
 
