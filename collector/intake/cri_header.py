@@ -76,7 +76,7 @@ def headers(arena: NDArray[np.uint8], starts: Positions, ends: Positions) -> Hea
 
 def _usual(found: Headers, arena: NDArray[np.uint8], ends: Positions, first: int, stop: int) -> None:
     """Reads the headers of the lines [first, stop) as nearly all of them are: a fraction of a second, UTC,
-    one tag. Those that are otherwise stay malformed, for now.
+    one tag. Those that are otherwise stay malformed, and are read again one way or the other.
     """
     starts = found.message[first:stop]
     within = starts <= len(arena) - HEADER_BYTES
