@@ -14,6 +14,9 @@ THREADS = 8
 """That look at once on a network file system, where a look is waiting for a server."""
 
 
+LONGEST_UNSEEN_SECONDS = 600.0
+"""A source is looked into so often at least, whatever its times say."""
+
 FEW = 8
 """Sources that are asked about together on a local file system, where that takes less than a millisecond."""
 
@@ -64,7 +67,11 @@ class Looker:
         """Whether the directory's mtime, and of a source that is not finished those of its files, say that
         another look would tell nothing.
         """
-        if source.unsettled or not source.is_steady or seconds >= source.look_anyway_at:
+        if (
+            source.unsettled
+            or not source.is_steady
+            or seconds >= source.looked_into_at + LONGEST_UNSEEN_SECONDS
+        ):
             return False
         if source.finished:
             return self._discovery.mtime_ns(source.directory) == source.mtime_ns

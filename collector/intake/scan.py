@@ -27,7 +27,6 @@ BUSY_SECONDS = 10.0
 """A source that grew within this time is looked at every turn."""
 
 LONGEST_INTERVAL_SECONDS = 30.0
-FINISHED_INTERVAL_SECONDS = 600.0
 
 SCAN_PART = 5
 """Listing, and looking again, take at most this part of the time, however many sources there are."""
@@ -335,7 +334,6 @@ class Scanner:
         else:
             source.look_every = LONGEST_INTERVAL_SECONDS
         self._catalog.schedule.at(source, seconds + max(source.look_every, self._poll_interval))
-        source.look_anyway_at = seconds + FINISHED_INTERVAL_SECONDS
 
     def _look_rarer(self, source: TrackedSource) -> None:
         source.look_every = min(max(2 * source.look_every, self._poll_interval), LONGEST_INTERVAL_SECONDS)

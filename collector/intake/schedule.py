@@ -12,10 +12,13 @@ class Schedule:
 
     def __init__(self) -> None:
         self._due: dict[int, list[TrackedSource]] = {}
+        self._latest = 0.0
 
     def at(self, source: TrackedSource, seconds: float) -> None:
         """It is to be looked at then, and not when an earlier call said."""
-        source.look_at, source.slot = seconds, int(seconds)
+        if seconds != self._latest:  # one number for all that are looked at together
+            self._latest = seconds
+        source.look_at, source.slot = self._latest, int(seconds)
         self._due.setdefault(source.slot, []).append(source)
 
     def take_due(self, seconds: float) -> list[TrackedSource]:

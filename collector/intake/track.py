@@ -30,6 +30,7 @@ def short_hash(data: bytes | bytearray | memoryview) -> str:
     return hashlib.sha256(data).hexdigest()[:HASH_DIGITS]
 
 
+LONG_SINCE = float("-inf")
 NONE_DEFERRED: Mapping[str, float] = MappingProxyType({})
 
 
@@ -124,10 +125,13 @@ class TrackedFile:
         self.terminated = checkpoint.terminated or not checkpoint.bytes
 
     def sighted(self, sight: FileSight) -> None:
-        self.name, self.device, self.inode = sight.name, sight.device, sight.inode
+        self.name = sight.name
         if sight.size < self.size:
             self.longest = max(self.longest, self.size)
-        if sight.size != self.size:  # else the number that all positions share is kept
+        # Numbers that are as before are kept: they are shared with other files, or with other positions.
+        if (sight.device, sight.inode) != (self.device, self.inode):
+            self.device, self.inode = sight.device, sight.inode
+        if sight.size != self.size:
             self.size = sight.size
         self.mtime_ns, self.hole_end = sight.mtime_ns, sight.hole_end
         self.missing = 0
@@ -201,10 +205,10 @@ class TrackedSource:
         "gone",
         "is_deep",
         "is_steady",
-        "look_anyway_at",
         "look_at",
         "look_every",
         "looked_at",
+        "looked_into_at",
         "looks",
         "missing",
         "missing_since",
@@ -245,8 +249,10 @@ class TrackedSource:
         self.error = ""
         """Why its directory could not be read at the last look; empty where it could."""
         self.looks = 0
-        self.looked_at = float("-inf")
-        self.look_at = self.look_every = self.look_anyway_at = 0.0
+        self.looked_at = LONG_SINCE
+        self.looked_into_at = LONG_SINCE
+        """When a look was more than a glance at its times."""
+        self.look_at = self.look_every = 0.0
         """Schedule, in seconds of a clock that only goes forward."""
         self.slot = -1
         """Where the schedule has it."""
@@ -269,7 +275,9 @@ class TrackedSource:
     def looked(self, look: Look, seconds: float, *, stood_seconds: float = 0.0) -> None:
         """Notes by what the next look may know that nothing changed: its mtime stood for so long before."""
         if look.mtime_ns != self.mtime_ns:
-            self.mtime_ns, self.mtime_since = look.mtime_ns, seconds - stood_seconds
+            self.mtime_ns = look.mtime_ns
+            self.mtime_since = LONG_SINCE if stood_seconds >= STEADY_SECONDS else seconds
+        self.looked_into_at = seconds
         self.is_steady = seconds - self.mtime_since >= STEADY_SECONDS
         self.is_deep = bool(look.below)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from binascii import unhexlify
+from functools import lru_cache
 from struct import Struct, error
 from sys import intern
 
@@ -93,7 +94,7 @@ def unpack(packed: bytes, source: str) -> FileCheckpoint:
         line_feeds=line_feeds,
         terminated=terminated,
         evidence=Evidence(
-            device=device,
+            device=_kept(device),
             inode=inode,
             head_bytes=head_bytes,
             head_hash=head_hash,
@@ -125,6 +126,12 @@ def line_of(packed: bytes, source: bytes) -> bytes:
         tail.hex().encode(),
         b'"%b"' % prefix.hex().encode() if prefix else b"null",
     )
+
+
+@lru_cache(64)
+def _kept(device: int) -> int:
+    """The same number for all files of a device."""
+    return device
 
 
 def _parts(packed: bytes) -> tuple[bool, bytes, bytes, tuple[int, ...], bytes, bytes, bytes]:

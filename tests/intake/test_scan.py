@@ -13,7 +13,8 @@ from story import POD, Story, append, numbered
 
 from collector.intake.discover import SourceDir
 from collector.intake.hinted import Hinted
-from collector.intake.scan import FINISHED_INTERVAL_SECONDS, LONGEST_INTERVAL_SECONDS, YOUNG_LOOKS, Scanner
+from collector.intake.look import LONGEST_UNSEEN_SECONDS
+from collector.intake.scan import LONGEST_INTERVAL_SECONDS, YOUNG_LOOKS, Scanner
 from collector.intake.volume import Volume
 from collector.intake.watch import Hints, Watch
 
@@ -126,8 +127,8 @@ def test_finished_sources_are_looked_at_when_their_mtime_moves(scanned: Scanned)
     (source,) = scanned.story.catalog
     source.finished, source.finish_by = True, "idle"
     scanned.turns(60)
-    assert scanned.turns(FINISHED_INTERVAL_SECONDS / 2) == []
-    assert len(scanned.turns(FINISHED_INTERVAL_SECONDS)) >= 1
+    assert scanned.turns(LONGEST_UNSEEN_SECONDS / 2) == []
+    assert len(scanned.turns(LONGEST_UNSEEN_SECONDS)) >= 1
     assert source.finished
     (scanned.story.pod / "late.log").write_bytes(numbered(5, 5))
     assert POD in scanned.turns(LONGEST_INTERVAL_SECONDS + 2)
