@@ -36,7 +36,7 @@ GATHER_SECONDS = 0.02
 each. New files and their first bytes wait for nothing.
 """
 
-MATCHED, FINISHED = attrgetter("origin.matched"), attrgetter("finished")
+FINISHED = attrgetter("finished")
 """Of a source; of a hundred thousand the quickest way to ask."""
 
 State = Literal["starting", "collecting", "draining", "stopped", "failed"]
@@ -228,7 +228,7 @@ class Shard:
             return
         catalog, pipeline, scanner = parts.catalog, parts.pipeline, parts.scanner
         reason = self._reason or self._destination_error or scanner.unreadable
-        sources = list(catalog.sources.values())
+        sources = catalog.sources.values()
         self._status = ShardStatus(
             volume=self._task.volume.name,
             shard=self._task.shard,
@@ -242,7 +242,7 @@ class Shard:
             epoch=pipeline.checkpoint.epoch,
             sequence=pipeline.checkpoint.sequence,
             sources=len(sources),
-            sources_unmatched=len(sources) - sum(map(MATCHED, sources)),
+            sources_unmatched=catalog.unmatched,
             sources_finished=sum(map(FINISHED, sources)),
             files=catalog.files(),
             open_files=parts.reader.open_files,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
+from collections.abc import ItemsView, Iterator, Mapping, MutableMapping, ValuesView
+from types import MappingProxyType
 from typing import Generic, TypeVar, cast
 
 V = TypeVar("V")
@@ -13,11 +14,12 @@ class Few(MutableMapping[str, V], Generic[V]):
 
     __slots__ = ("_key", "_more", "_value")
 
-    def __init__(self) -> None:
+    def __init__(self, things: Mapping[str, V] = MappingProxyType({})) -> None:
         self._key: str | None = None
         self._value: V | None = None
         self._more: dict[str, V] | None = None
         """All, once there was more than one."""
+        self.update(things)
 
     def __len__(self) -> int:
         return len(self._more) if self._more is not None else self._key is not None

@@ -34,6 +34,8 @@ class Register:
         self._origins = {} if origins is None else origins
         self._emit = emit
         self.sources: dict[str, TrackedSource] = {}
+        self.unmatched = 0
+        """How many of them the layout does not match."""
         self.by_id: dict[FileId, TrackedFile] = {}
         self.queue = Queue(
             partial_after_seconds=partial_after_seconds, record_after_seconds=record_after_seconds
@@ -78,6 +80,7 @@ class Register:
         if known is not None:
             return known
         origin = self._origins.pop(name, None) or self._layout.origin(directory.parts)
+        self.unmatched += not origin.matched
         tracked = self.sources[name] = TrackedSource(directory, name, origin, now)
         self._emit(SourceFound(volume=self._name, source=name, matched=tracked.origin.matched))
         return tracked
@@ -91,12 +94,14 @@ class Register:
     ) -> None:
         """Takes in what a checkpoint knows of a source. Names are encoded there and raw here."""
         for loss in losses:  # also of files that nothing else is known of
-            source.generations[loss.path] = max(source.generations.get(loss.path, 0), loss.generation + 1)
+            following = max(source.generations.get(loss.path, 0), loss.generation + 1)
+            source.set_generation(loss.path, following)
         for checkpoint in files:
             file = checkpoint.file
             tracked = self._track(source, file, raw_name(checkpoint.name), is_new=not checkpoint.offset)
             tracked.restore(checkpoint)
-            source.generations[file.path] = max(source.generations.get(file.path, 0), file.generation + 1)
+            following = max(source.generations.get(file.path, 0), file.generation + 1)
+            source.set_generation(file.path, following)
             if (newer := source.files.get(tracked.name)) and newer.file.generation > file.generation:
                 source.past += (tracked,)
                 continue
@@ -107,6 +112,7 @@ class Register:
     def forget(self, source: TrackedSource) -> None:
         """The source is gone from the volume and done with."""
         del self.sources[source.source]
+        self.unmatched -= not source.origin.matched
         self._forgotten.append(source.directory)
         self.urgent.pop(source, None)
         self.unsettled.pop(source, None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -30,8 +31,14 @@ def short_hash(data: bytes | bytearray | memoryview) -> str:
     return hashlib.sha256(data).hexdigest()[:HASH_DIGITS]
 
 
+NO_GENERATIONS: Few[int] = Few()
 LONG_SINCE = float("-inf")
 NONE_DEFERRED: Mapping[str, float] = MappingProxyType({})
+
+
+@lru_cache(1024)
+def _only(path: str, generation: int) -> Few[int]:
+    return Few({path: generation})
 
 
 def without(files: tuple[TrackedFile, ...], tracked: TrackedFile) -> tuple[TrackedFile, ...]:
@@ -238,8 +245,8 @@ class TrackedSource:
         """Contents that were truncated or replaced: kept to know their copies by."""
         self.deferred: Mapping[str, float] = NONE_DEFERRED
         """Files that may be the copy of a copytruncate in progress, and since when; see `defer`."""
-        self.generations: Few[int] = Few()
-        """The next generation of each path."""
+        self.generations: Few[int] = NO_GENERATIONS
+        """The next generation of each path; see `set_generation`."""
         self.skipped: set[str] | None = None
         """Entries that were told to be passed over; None while there were none."""
         self.tombstone = False
@@ -314,10 +321,19 @@ class TrackedSource:
 
     def next_generation(self, path: str, floor: int) -> int:
         generation = self.generations.get(path, floor)
-        self.generations[path] = generation + 1
+        self.set_generation(path, generation + 1)
         return generation
+
+    def set_generation(self, path: str, following: int) -> None:
+        """The next content of the path is `following`. What is said of one path is shared by many sources."""
+        if len(self.generations) > 1:
+            self.generations[path] = following
+        elif all(known == path for known in self.generations):
+            self.generations = _only(path, following)
+        else:
+            self.generations = Few({**self.generations, path: following})
 
     def give_back(self, file: FileId) -> None:
         """The file turned out to be another one: its generation is free, unless a later one was given."""
         if self.generations[file.path] == file.generation + 1:
-            self.generations[file.path] = file.generation
+            self.set_generation(file.path, file.generation)
