@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, Mapping, MutableMapping, ValuesView
 from types import MappingProxyType
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeVar, cast, overload
 
 V = TypeVar("V")
+T = TypeVar("T")
 
 
 class Few(MutableMapping[str, V], Generic[V]):
@@ -17,9 +18,10 @@ class Few(MutableMapping[str, V], Generic[V]):
     def __init__(self, things: Mapping[str, V] = MappingProxyType({})) -> None:
         self._key: str | None = None
         self._value: V | None = None
-        self._more: dict[str, V] | None = None
+        self._more = dict(things) if len(things) > 1 else None
         """All, once there was more than one."""
-        self.update(things)
+        if self._more is None:
+            self.update(things)
 
     def __len__(self) -> int:
         return len(self._more) if self._more is not None else self._key is not None
@@ -34,6 +36,15 @@ class Few(MutableMapping[str, V], Generic[V]):
 
     def items(self) -> ItemsView[str, V]:
         return self._more.items() if self._more is not None else super().items()
+
+    @overload
+    def get(self, key: str, /) -> V | None: ...
+    @overload
+    def get(self, key: str, /, default: V | T) -> V | T: ...
+    def get(self, key: str, /, default: V | T | None = None) -> V | T | None:
+        if self._more is not None:
+            return self._more.get(key, default)
+        return self._value if key == self._key else default
 
     def __getitem__(self, key: str) -> V:
         if self._more is not None:

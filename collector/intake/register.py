@@ -93,21 +93,21 @@ class Register:
         raw_name: Callable[[str], str],
     ) -> None:
         """Takes in what a checkpoint knows of a source. Names are encoded there and raw here."""
+        following = dict(source.generations)
         for loss in losses:  # also of files that nothing else is known of
-            following = max(source.generations.get(loss.path, 0), loss.generation + 1)
-            source.set_generation(loss.path, following)
+            following[loss.path] = max(following.get(loss.path, 0), loss.generation + 1)
         for checkpoint in files:
             file = checkpoint.file
             tracked = self._track(source, file, raw_name(checkpoint.name), is_new=not checkpoint.offset)
             tracked.restore(checkpoint)
-            following = max(source.generations.get(file.path, 0), file.generation + 1)
-            source.set_generation(file.path, following)
+            following[file.path] = max(following.get(file.path, 0), file.generation + 1)
             if (newer := source.files.get(tracked.name)) and newer.file.generation > file.generation:
                 source.past += (tracked,)
                 continue
             if newer:
                 source.past += (newer,)
             source.put(tracked.name, tracked)
+        source.set_generations(following)
 
     def forget(self, source: TrackedSource) -> None:
         """The source is gone from the volume and done with."""

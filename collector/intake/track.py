@@ -325,13 +325,15 @@ class TrackedSource:
         return generation
 
     def set_generation(self, path: str, following: int) -> None:
-        """The next content of the path is `following`. What is said of one path is shared by many sources."""
+        """The next content of the path is `following`."""
         if len(self.generations) > 1:
             self.generations[path] = following
-        elif all(known == path for known in self.generations):
-            self.generations = _only(path, following)
         else:
-            self.generations = Few({**self.generations, path: following})
+            self.set_generations({**self.generations, path: following})
+
+    def set_generations(self, following: dict[str, int]) -> None:
+        """The same for all paths. What is said of one alone is shared by many sources, and never changed."""
+        self.generations = Few(following) if len(following) != 1 else _only(*next(iter(following.items())))
 
     def give_back(self, file: FileId) -> None:
         """The file turned out to be another one: its generation is free, unless a later one was given."""
