@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -36,8 +35,12 @@ class RowByRow:
         return columns, np.concatenate([few[1] for few in found])
 
     def _few(self, text: pa.StringArray) -> Extracted:
-        found = list(map(self._search, text.to_pylist()))
-        matched = np.array([match is not None for match in found], np.bool_)
-        groups = (match.groups() if match else self._nothing for match in found)
-        flat: list[str | None] = list(chain.from_iterable(groups))
+        flat: list[str | None] = []
+        matched = np.ones(len(text), np.bool_)
+        for row, match in enumerate(map(self._search, text.to_pylist())):
+            if match is None:
+                matched[row] = False
+                flat += self._nothing
+            else:
+                flat += match.groups()
         return [pa.array(flat[group - 1 :: self._width], pa.string()) for group in self._groups], matched
