@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from collector import __version__
 
 ROOT = Path(__file__).parent.parent.parent
 TAG = "localhost/joblog:test"
@@ -65,9 +66,8 @@ def owned_by(user: int, *paths: Path) -> None:
 
 def test_it_says_its_version(run: Run):
     """The image runs `joblog`, of the version of this tree, with a read-only root and no network."""
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     result = run(TAG, "--version")
-    assert (result.returncode, result.stdout.strip()) == (0, f"joblog {version}"), result.stderr
+    assert (result.returncode, result.stdout.strip()) == (0, f"joblog {__version__}"), result.stderr
 
 
 def test_there_is_no_compiler_and_no_root(run: Run):

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from collector import config
+from collector import __version__, config
 from collector.intake.layout import Layout
 from collector.units import size_bytes
 
@@ -282,9 +281,8 @@ def test_the_tombstone_is_the_last_word(
 @pytest.mark.parametrize("mode", MODES)
 def test_the_image_is_of_this_version(build: Callable[[str], Objects], mode: str):
     """The manifests start the version that they belong to."""
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     _, container = collector_of(build(mode))
-    assert container["image"] == f"joblog:{version}"
+    assert container["image"] == f"joblog:{__version__}"
 
 
 @pytest.mark.parametrize("mode", MODES)
