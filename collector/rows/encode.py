@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from collector.model import BatchSettings, FileId, Origin
 from collector.rows.body import Body
-from collector.rows.encodings import encodings
+from collector.rows.encodings import bloom_filters, encodings
 from collector.rows.footer import RowGroups
 from collector.rows.ndjson import json_lines
 from collector.rows.parse.parser import Parser
-from collector.rows.schema import ORIGIN_COLUMNS, UNSORTED_COLUMNS, UTC_MICROSECONDS, schema
+from collector.rows.schema import BLOOM_COLUMNS, ORIGIN_COLUMNS, UNSORTED_COLUMNS, UTC_MICROSECONDS, schema
 
 ZSTD_LEVEL = 1
 
@@ -196,6 +196,7 @@ class ParquetEncoder:
             data_page_size=PAGE_BYTES,
             max_rows_per_page=PAGE_ROWS,
             write_page_checksum=True,
+            bloom_filter_options=bloom_filters(rows, BLOOM_COLUMNS),
         )
 
     def prepare(self, parts: Sequence[Part]) -> Step:

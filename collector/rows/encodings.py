@@ -1,4 +1,4 @@
-"""How Parquet columns of unknown values are written: as the first rows of a group suggest."""
+"""How Parquet columns are written of which nothing is known before: as the rows of a group suggest."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ SAMPLED, LEAST_SAMPLE_ROWS = 16, 256
 
 LEAST_REPEATS = 4
 """A value that stands so often in the sample, on average, is written once in a dictionary."""
+
+FEW_VALUES = 2
+"""Minimum and maximum name them all."""
+
+BLOOM_FALSE_POSITIVES = 0.01
+"""A filter takes ten bits a value then."""
 
 Encodings = tuple[list[str], dict[str, str]]
 """Columns with a dictionary, and the encoding of others that have one of their own; the rest is plain."""
@@ -34,3 +40,13 @@ def encodings(rows: pa.Table, names: Sequence[str]) -> Encodings:
         elif pa.types.is_integer(sample.type) or pa.types.is_timestamp(sample.type):
             others[name] = "DELTA_BINARY_PACKED"
     return dictionaries, others
+
+
+def bloom_filters(rows: pa.Table, names: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Of the dictionary columns `names`, those that have more than a few values, with how many."""
+    distinct = {name: len(rows.column(name).chunk(0).dictionary) for name in names if len(rows)}
+    return {
+        name: {"ndv": count, "fpp": BLOOM_FALSE_POSITIVES}
+        for name, count in distinct.items()
+        if count > FEW_VALUES
+    }

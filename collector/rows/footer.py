@@ -27,7 +27,8 @@ LONG_LIST = 15
 _ROWS, _ROW_GROUPS = 3, 4
 _COLUMNS, _GROUP_OFFSET, _ORDINAL = 1, 5, 7
 _CHUNK_OFFSET, _METADATA = 2, 3
-_PAGE_OFFSETS = (9, 10, 11)
+_OFFSETS = (9, 10, 11, 14)
+"""Of pages, and of a Bloom filter."""
 
 Edit = tuple[int, int, int]
 """An integer that stands at [start, end), and what it is to be."""
@@ -44,7 +45,8 @@ class _Footer:
 
 
 class RowGroups:
-    """Makes one file in `body`, the same bytes as if one writer had made it.
+    """Makes one file in `body`, the same bytes as if one writer had made it; only Bloom filters, which that
+    would put behind all row groups, lie behind each.
 
     All files that are added were made with one schema and the same properties.
     """
@@ -131,7 +133,7 @@ def _moved_chunk(cursor: _Cursor, moved: int) -> Iterator[Edit]:
             yield cursor.edit(move)
         elif number == _METADATA:
             for inner, inner_kind in cursor.fields():
-                if inner in _PAGE_OFFSETS:
+                if inner in _OFFSETS:
                     yield cursor.edit(move)
                 else:
                     cursor.skip(inner_kind)

@@ -45,6 +45,10 @@ UNSORTED_COLUMNS = (
 )
 """Columns whose minimum and maximum let no reader skip anything: nearly every row group has all values."""
 
+BLOOM_COLUMNS = ("job", "pod")
+"""Columns that readers ask for one value of, where minimum and maximum span nearly all: names of Jobs end at
+random.
+"""
 
 PARSED_TYPES: dict[FieldType, pa.DataType] = {
     "string": pa.string(),

@@ -2,6 +2,7 @@
 
 import gzip
 from datetime import UTC, datetime
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -156,6 +157,29 @@ def test_each_encoding_is_a_row_group(encode_pool):
     assert pq.ParquetFile(pa.BufferReader(body)).num_row_groups == 3
     pieces = stored(body)["message"].to_pylist()
     assert [piece[0] for piece in pieces] == [letter for letter in "abc" for _ in range(ENCODE_BYTES >> 20)]
+
+
+PROBE = "select bloom_filter_excludes from parquet_bloom_probe($1, 'pod', $2) order by row_group_id"
+
+
+def test_a_bloom_filter_tells_which_row_groups_have_a_pod(encode_pool, tmp_path):
+    """Each row group has one of its own, where it has more pods than its minimum and maximum name."""
+    reader = Reader(Batch(settings(), [], encode_pool, encode_bytes=1))
+    groups = [range(5), range(5, 9), range(2, 4), range(1, 13, 5)]
+    for group in groups:
+        reader.add(*(Read(FileId(f"prod_mill-{pod}", "app.log", 0), b"one\n") for pod in group))
+    file = str(tmp_path / "object.parquet")
+    Path(file).write_bytes(sealed_body(reader))
+    with duckdb.connect() as database:
+        for pod in range(13):
+            probed = database.execute(PROBE, [file, f"mill-{pod}"]).fetchall()
+            excludes = [is_out for (is_out,) in probed]
+            assert excludes[2] is False  # two pods, no filter
+            assert not any(is_out and pod in group for is_out, group in zip(excludes, groups, strict=True))
+            query = "select count(*) from read_parquet($1) where pod = $2"
+            found = database.execute(query, [file, f"mill-{pod}"]).fetchall()
+            assert found == [(sum(pod in group for group in groups),)]
+    assert excludes == [True, True, False, True]  # there is no pod 12
 
 
 def test_duckdb_reads_the_object(encode_pool, tmp_path):

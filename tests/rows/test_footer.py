@@ -78,3 +78,20 @@ def test_offsets_of_several_bytes():
         for number in range(3)
     ]
     assert joined(tables) == written(tables)
+
+
+def bloom_filter(file: bytes, group: int) -> bytes:
+    """Where the footer says that the one of the column `job` lies."""
+    column = pq.read_metadata(pa.BufferReader(file)).row_group(group).column(1)
+    return file[column.bloom_filter_offset :][: column.bloom_filter_length]
+
+
+def test_bloom_filters_move_with_their_row_group():
+    """Each stands where its row group's description says, as in the file that it was made in."""
+    tables = [table([(None, name, 1, 0.5, True) for name in f"{number}abc"]) for number in range(3)]
+    options = {"bloom_filter_options": {"job": {"ndv": 4, "fpp": 0.01}}}
+    made = joined(tables, **options)
+    for number, each in enumerate(tables):
+        alone = bloom_filter(written([each], **options), 0)
+        assert bloom_filter(made, number) == alone != b""
+    assert pq.read_table(pa.BufferReader(made)).to_pylist() == pa.concat_tables(tables).to_pylist()
