@@ -90,13 +90,13 @@ class Evidence:
 class Span:
     """Bytes [start, end) of one file in one batch; whole rows, in order.
 
-    `rows` counts rows, `line_feeds` those among its bytes. `sha256` is of the source bytes.
+    `rows` counts rows, `line_feeds` those among its bytes. `xxh3_128` is of the source bytes, as hex.
     `reads` are (end offset, microseconds since the epoch): the span was read in these steps, each
     framed on its own and observed at that time, so that the same rows can be made again.
     `origin` is an index into the record's `origins`. `name` is the encoded name at the time.
     `terminated`: its last byte is a line feed, `starts_line`: a line starts at its first; None: not told.
-    `content_sha256` is of what its rows hold (each row's bytes, and a line feed where `eol` is true), where
-    that differs from the source bytes.
+    `content_xxh3_128` is that of what its rows hold (each row's bytes, and a line feed where `eol` is true),
+    where that differs from the source bytes.
     """
 
     path: str
@@ -106,13 +106,13 @@ class Span:
     end: int
     rows: int
     line_feeds: int
-    sha256: str
+    xxh3_128: str
     reads: tuple[tuple[int, Microseconds], ...]
     name: str
     evidence: Evidence
     terminated: bool | None = None
     starts_line: bool | None = None
-    content_sha256: str | None = None
+    content_xxh3_128: str | None = None
 
     @property
     def ends_line(self) -> bool:

@@ -26,7 +26,7 @@ from collector.losses import Losses
 from collector.model import BatchRecord, BatchSettings, Lines, Loss, Owner, VoidRecord
 from collector.records import object_key
 from collector.rows.batch import Batch, Sealed
-from collector.rows.columns import Columns
+from collector.rows.columns import Columns, columns_of
 from collector.sink.ledger import Ledger
 from collector.sink.ship import Shipper
 from collector.state.checkpoint import Checkpoint
@@ -166,11 +166,7 @@ class Pipeline:
         """Starts to make the columns of many rows, while this thread hashes what their files have become."""
         if not len(lines.starts) or sum(read.length for read in reads) < GATHER_BYTES:
             return None
-        counts = zip(reads, lines.consumed.tolist(), lines.row_counts.tolist(), strict=True)
-        places = [
-            (read.tracked.file, read.start, read.at, consumed) for read, consumed, rows in counts if rows
-        ]
-        return self._gatherer.submit(self._batch.gather, self._reader.arena, lines, places)
+        return self._gatherer.submit(columns_of, self._reader.arena, lines, self._batch.settings)
 
     def _tell_first(self, reads: Sequence[Read]) -> None:
         """Tells of files of which this is the first that was read, and how long that took."""

@@ -7,11 +7,12 @@ void first; the rest of the batch still gets its object.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+
+from xxhash import xxh3_128_hexdigest
 
 from collector.errors import ExportDamaged, VolumeError
 from collector.events import BytesLost, CheckpointRebuilt, Emit, ObjectCompleted, RecordVoided
@@ -225,7 +226,7 @@ class Completion:
             if error.errno in VANISHED:
                 return None
             raise _unreadable(self._volume, name, error) from None
-        return data if hashlib.sha256(data).hexdigest() == span.sha256 else None
+        return data if xxh3_128_hexdigest(data) == span.xxh3_128 else None
 
 
 def parts_of(source: str) -> tuple[str, ...]:

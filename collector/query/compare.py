@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 
+from xxhash import xxh3_128
+
 from collector.model import FileId, Span
 from collector.query.files import FileProof
 from collector.query.intervals import Range
@@ -198,7 +200,7 @@ def _faults(file: VolumeFile, descriptor: int, known: _Known) -> list[Fault]:
         if span.end > file.size:
             beyond = (max(span.start, file.size), span.end)
             faults.append((beyond, "is in the destination, but the file is shorter"))
-        elif _sha256(descriptor, span.start, span.end) != span.sha256:
+        elif _xxh3_128(descriptor, span.start, span.end) != span.xxh3_128:
             faults.append(((span.start, span.end), "the file has other bytes than the destination"))
     return faults
 
@@ -235,8 +237,8 @@ def _blocks(descriptor: int, start: int, end: int) -> Iterator[bytes]:
         yield block
 
 
-def _sha256(descriptor: int, start: int, end: int) -> str:
-    digest = hashlib.sha256()
+def _xxh3_128(descriptor: int, start: int, end: int) -> str:
+    digest = xxh3_128()
     for block in _blocks(descriptor, start, end):
         digest.update(block)
     return digest.hexdigest()

@@ -84,7 +84,7 @@ class FileProof:
             self.known.append(span)
         if self.bytes in self.marks_at:
             digest = self.hash.hexdigest() if self.hash and not self.spoiled else None
-            if span.content_sha256 is not None:
+            if span.content_xxh3_128 is not None:
                 digest = span.evidence.prefix_sha256  # rows hold something else than what was read
             self.marks[self.bytes] = Mark(digest, self.lines)
         if not self.wants_hash:

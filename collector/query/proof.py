@@ -11,9 +11,10 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from xxhash import xxh3_128
 
 from collector.model import FileId, Span
-from collector.query.files import FileProof, Hash, new_hash
+from collector.query.files import FileProof, new_hash
 from collector.query.report import Kind
 from collector.query.rows import FileRows, ObjectRef, file_of
 
@@ -24,8 +25,7 @@ Fault = tuple[Kind, FileId, int, int, str]
 
 
 class SpanProof:
-    """One span while its rows come by. `first` says that the span begins what is known of its file:
-    its hash then is the file's too."""
+    """One span while its rows come by. What begins a file begins its hash too."""
 
     def __init__(
         self, file: FileId, span: Span, of_file: FileProof, *, count_rows: bool, lines_in_rows: bool = False
@@ -39,7 +39,7 @@ class SpanProof:
         self.twice: list[tuple[int, int]] = []
         self._count_rows, self._lines_in_rows = count_rows, lines_in_rows
         self._is_counted = False
-        self._hash: Hash = new_hash()
+        self._hash = xxh3_128()
 
     def count(
         self, offsets: NDArray[np.int64], eol: NDArray[np.bool_], content: memoryview | None = None
@@ -62,8 +62,8 @@ class SpanProof:
         if self.rows == self.span.rows and not self.faults:
             self.done = True
             self.of_file.hash = None  # that of the whole file cannot be made from here on
-            if content is not None and self._hash.hexdigest() != self.span.content_sha256:
-                what = "the rows hold something else than the record says (SHA-256)"
+            if content is not None and self._hash.hexdigest() != self.span.content_xxh3_128:
+                what = "the rows hold something else than the record says (XXH3)"
                 self._fault("differs", self.span.start, self.span.end, what)
                 self.of_file.broken(self.span)
             else:
@@ -89,7 +89,7 @@ class SpanProof:
         self.at = int(offsets[-1] + lengths[-1])
         self.terminated = bool(eol[-1])
         self._hash.update(data)
-        if self.of_file.hash not in (None, self._hash):
+        if self.of_file.hash is not None:
             self.of_file.hash.update(data)
         if self.at == self.span.end and not self.faults:
             self._conclude()
@@ -115,15 +115,15 @@ class SpanProof:
         return self.faults
 
     def _begin(self) -> None:
-        if self.of_file.bytes == 0 and not self.of_file.spoiled:
-            self.of_file.hash = self._hash
+        if self.of_file.bytes == 0 and self.of_file.wants_hash:
+            self.of_file.hash = new_hash()
 
     def _conclude(self) -> None:
         """All rows are there, back to back: now the bytes and counts must be those of the record."""
         span = self.span
         self.done = True
-        if self._hash.hexdigest() != span.sha256:
-            self._fault("differs", span.start, span.end, "the bytes are not those of the record (SHA-256)")
+        if self._hash.hexdigest() != span.xxh3_128:
+            self._fault("differs", span.start, span.end, "the bytes are not those of the record (XXH3)")
         elif self.line_feeds != span.line_feeds or (self._count_rows and self.rows != span.rows):
             counted = (
                 f"{self.rows} rows and {self.line_feeds} line feeds, not {span.rows} and {span.line_feeds}"
@@ -174,7 +174,7 @@ class ObjectProof:
             first, last = int(rows.offsets[0]), int(rows.offsets[-1] + rows.lengths[-1])
             what = f"rows have another {' and '.join(rows.odd)} than the record says"
             self.strays.append(("differs", rows.file, first, last, what))
-        plain = not self._only_counts and spans and spans[0].span.content_sha256 is None
+        plain = not self._only_counts and spans and spans[0].span.content_xxh3_128 is None
         if plain and len(spans) == 1 and _lies_within(rows, spans[0].span):
             spans[0].feed(rows.offsets, rows.lengths, rows.eol, rows.data)
             return
@@ -205,7 +205,7 @@ class ObjectProof:
             spans[index].count(rows.offsets[at], rows.eol[at])
             return
         data = rows.data[before : before + size]
-        if spans[index].span.content_sha256 is not None:
+        if spans[index].span.content_xxh3_128 is not None:
             spans[index].count(rows.offsets[at], rows.eol[at], data)
             return
         spans[index].feed(rows.offsets[at], rows.lengths[at], rows.eol[at], data)

@@ -6,22 +6,18 @@ another thread, so that a sealed batch is nearly encoded already and only its co
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from xxhash import xxh3_128
 
 from collector.model import BatchSettings, FileId, Lines, Origin, Span, Take
 from collector.rows.columns import Columns, columns_of
 from collector.rows.encode import Encoder, Part, Step, encoder
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
 
 ENCODE_BYTES = 12 << 20
 """Pending source bytes that are worth a row group of their own: a little less than the largest arena."""
@@ -67,19 +63,8 @@ class _OpenSpan:
         self.reads: list[tuple[int, int]] = []
         self.name = take.name
         self.evidence = take.evidence
-        self.content: _Hash | None = None
-        # Where the span starts the file, the evidence carries the hash of just these bytes already.
-        self.hash: _Hash | None = (
-            None if take.start == 0 and take.evidence.prefix_sha256 else hashlib.sha256()
-        )
-        self.hashed = take.start
-        """As far as this the hash goes; ahead of `end` while what is added next is gathered."""
-
-    def hash_ahead(self, data: memoryview) -> None:
-        """Hashes what the span is about to grow by."""
-        self.hashed += len(data)
-        if self.hash is not None:
-            self.hash.update(data)
+        self.hash = xxh3_128()
+        self.content: xxh3_128 | None = None
 
     def grow(self, take: Take, data: memoryview, observed_us: int) -> None:
         self.end, self.name, self.evidence = take.end, take.name, take.evidence
@@ -87,12 +72,9 @@ class _OpenSpan:
         self.rows += take.rows
         self.line_feeds += take.line_feeds
         self.reads.append((take.end, observed_us))
-        if self.hashed < take.end:
-            self.hash_ahead(data)
+        self.hash.update(data)
 
     def close(self) -> Span:
-        prefix = self.evidence.prefix_sha256
-        sha256 = self.hash.hexdigest() if self.hash is not None else prefix
         return Span(
             path=self.file.path,
             generation=self.file.generation,
@@ -101,18 +83,18 @@ class _OpenSpan:
             end=self.end,
             rows=self.rows,
             line_feeds=self.line_feeds,
-            sha256=sha256 or "",
+            xxh3_128=self.hash.hexdigest(),
             reads=tuple(self.reads),
             name=self.name,
             evidence=self.evidence,
             terminated=self.terminated,
             starts_line=self.starts_line,
-            content_sha256=self.content.hexdigest() if self.content is not None else None,
+            content_xxh3_128=self.content.hexdigest() if self.content is not None else None,
         )
 
     def hold(self, content: memoryview) -> None:
         """Adds to what its rows hold, where that is not what the file does."""
-        self.content = self.content or hashlib.sha256()
+        self.content = self.content or xxh3_128()
         self.content.update(content)
 
 
@@ -151,22 +133,6 @@ class Batch:
         self._open: dict[FileId, _OpenSpan] = {}
         self._spans: list[Span | _OpenSpan] = []
 
-    def gather(
-        self, arena: NDArray[np.uint8], lines: Lines, places: Sequence[tuple[FileId, int, int, int]]
-    ) -> Columns:
-        """Makes the columns of the rows that are added next, and hashes them for the spans that go on.
-        Another thread may call it, while nothing else is asked of the batch.
-
-        `places`: of each read that rows were made of, its file, offset, place in the arena, and length.
-        """
-        view = memoryview(arena)  # type: ignore[arg-type]  # see `add`
-        columns = columns_of(arena, lines, self.settings)
-        for file, start, at, length in places:
-            span = self._open.get(file)
-            if span is not None and span.end == span.hashed == start:
-                span.hash_ahead(view[at : at + length])
-        return columns
-
     def add(
         self,
         arena: NDArray[np.uint8],
@@ -177,8 +143,8 @@ class Batch:
     ) -> int:
         """Adds the rows of one framed arena; `takes` has one element a read. Returns rows that were no UTF-8.
 
-        `gathering`: what `gather` makes of the same rows on another thread. The arena may be reused when this
-        returns.
+        `gathering`: the columns of the same rows, being made on another thread. The arena may be reused when
+        this returns.
         """
         if not len(lines.starts):
             return 0

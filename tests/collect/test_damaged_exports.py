@@ -146,11 +146,11 @@ def a_batch(export: Path, draw: Draw) -> Path:
 def change_a_record(export: Path, draw: Draw) -> None:
     def edit(body: dict[str, Any]) -> None:
         span = draw(st.sampled_from(body["spans"]))
-        which = draw(st.sampled_from(["start", "end", "rows", "line_feeds", "sha256", "of all"]))
+        which = draw(st.sampled_from(["start", "end", "rows", "line_feeds", "xxh3_128", "of all"]))
         if which == "of all":
             body[draw(st.sampled_from(["rows", "bytes", "sequence", "epoch", "shard"]))] += 1
-        elif which == "sha256":
-            span[which] = "0" * 64
+        elif which == "xxh3_128":
+            span[which] = "0" * 32
         else:
             span[which] += draw(st.sampled_from([-1, 1]))
 

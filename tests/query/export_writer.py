@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from xxhash import xxh3_128_hexdigest
 
 from collector.model import (
     BatchRecord,
@@ -212,7 +213,7 @@ class Export:
             end=read.start + len(read.data),
             rows=len(rows),
             line_feeds=read.data.count(b"\n"),
-            sha256=hashlib.sha256(read.data).hexdigest(),
+            xxh3_128=xxh3_128_hexdigest(read.data),
             reads=((read.start + len(read.data), int(self.now.timestamp() * 1_000_000)),),
             name=read.name or read.path,
             evidence=Evidence(1, 2, len(head), digest, 0, ""),

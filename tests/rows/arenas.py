@@ -11,7 +11,7 @@ import numpy as np
 from collector.intake.frame import frame
 from collector.model import BatchRecord, BatchSettings, Evidence, FileId, Lines, Origin, Span, Take
 from collector.rows.batch import Batch, Sealed
-from collector.rows.columns import Columns
+from collector.rows.columns import Columns, columns_of
 
 NOON_US = int(datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()) * 1_000_000
 SETTINGS = BatchSettings("subpath", "parquet", "zstd", 1 << 20)
@@ -74,8 +74,7 @@ class Reader:
         takes = [self._take(read, int(starts[i]), i, lines) for i, read in enumerate(reads)]
         self._expect(arena, lines, takes)
         if self.gatherer:
-            places = [(take.file, take.start, take.at, take.end - take.start) for take in takes if take.rows]
-            gathering = self.gatherer.submit(self.batch.gather, arena, lines, places)
+            gathering = self.gatherer.submit(columns_of, arena, lines, self.batch.settings)
         repaired = self.batch.add(arena, lines, takes, self.observed_us, gathering)
         arena[:] = 0xFE  # the arena is reused: nothing may still point into it
         return repaired

@@ -11,6 +11,7 @@ import pytest
 from arenas import NOON_US, Read, Reader, origin, settings
 from hypothesis import given
 from hypothesis import strategies as st
+from xxhash import xxh3_128_hexdigest as xxh3
 
 from collector.model import FileId
 from collector.rows.batch import ENCODE_BYTES, ENCODE_ROWS, MOST_SPANS, Batch, Sealed
@@ -54,7 +55,7 @@ def test_contiguous_reads_are_one_span(reader):
         (4, 3, False),
         (2, 2, True),
     ]
-    assert [span.sha256 for span in sealed.spans] == [sha256(b"one\ntwo\nthree\nfour"), sha256(b"x\ny\n")]
+    assert [span.xxh3_128 for span in sealed.spans] == [xxh3(b"one\ntwo\nthree\nfour"), xxh3(b"x\ny\n")]
     assert (sealed.rows, sealed.bytes) == (6, 22)
 
 
@@ -67,8 +68,8 @@ def test_what_goes_wrong_as_rows_are_gathered_is_raised(encode_pool):
         reader.add(Read(APP, b"one\n"), gathering=failed)
 
 
-def test_spans_that_go_on_are_hashed_as_they_are_gathered(encode_pool):
-    """The hash of a span that begins within a file is of its own bytes, whichever threads read them."""
+def test_a_span_that_begins_within_a_file_has_the_hash_of_its_own_bytes(encode_pool):
+    """Whichever threads gather its rows."""
     reader = Reader(Batch(settings(), [], encode_pool))
     reader.add(Read(APP, b"taken before\n"))
     reader.restart()
@@ -82,8 +83,8 @@ def test_spans_that_go_on_are_hashed_as_they_are_gathered(encode_pool):
         reader.gatherer = gatherer
         reader.add(Read(APP, text), Read(OTHER, b"beside\n"))
     first, other = reader.batch.seal().spans
-    assert first.sha256 == sha256(b"one\ntwo\nhalf a line\nend\n")
-    assert other.sha256 == sha256(b"beside\n" * 4)
+    assert first.xxh3_128 == xxh3(b"one\ntwo\nhalf a line\nend\n")
+    assert other.xxh3_128 == xxh3(b"beside\n" * 4)
 
 
 def test_a_span_tells_its_reads(reader):
@@ -102,7 +103,7 @@ def test_a_hole_starts_a_new_span(reader):
     reader.add(Read(APP, b"more\n"))
     sealed = reader.batch.seal()
     assert places(sealed) == [(APP, 0, 7), (APP, 4096, 4108)]
-    assert [span.sha256 for span in sealed.spans] == [sha256(b"before\n"), sha256(b"behind\nmore\n")]
+    assert [span.xxh3_128 for span in sealed.spans] == [xxh3(b"before\n"), xxh3(b"behind\nmore\n")]
 
 
 def test_another_generation_is_another_span(reader):
@@ -112,7 +113,7 @@ def test_another_generation_is_another_span(reader):
     reader.add(Read(APP, b"rest\n"))
     sealed = reader.batch.seal()
     assert places(sealed) == [(APP, 0, 9), (REPLACED, 0, 4)]
-    assert [span.sha256 for span in sealed.spans] == [sha256(b"old\nrest\n"), sha256(b"new\n")]
+    assert [span.xxh3_128 for span in sealed.spans] == [xxh3(b"old\nrest\n"), xxh3(b"new\n")]
 
 
 def test_reads_without_rows_leave_no_trace(reader):
@@ -145,9 +146,9 @@ def test_a_file_larger_than_a_batch_is_hashed_span_by_span(encode_pool):
     for block in blocks:
         reader.add(Read(APP, block))
         reader.add(Read(APP, block.upper()))
-        hashes += [span.sha256 for span in reader.batch.seal().spans]
+        hashes += [span.xxh3_128 for span in reader.batch.seal().spans]
         reader.batch = Batch(settings(), [], encode_pool)
-    assert hashes == [sha256(block + block.upper()) for block in blocks]
+    assert hashes == [xxh3(block + block.upper()) for block in blocks]
 
 
 def test_after_a_restart_the_span_is_hashed_all_the_same(encode_pool):
@@ -160,7 +161,7 @@ def test_after_a_restart_the_span_is_hashed_all_the_same(encode_pool):
     reader.add(Read(APP, b"after\n"), Read(OTHER, b"new\n"))
     reader.add(Read(APP, b"more\n"))
     sealed = reader.batch.seal()
-    assert [span.sha256 for span in sealed.spans] == [sha256(b"after\nmore\n"), sha256(b"new\n")]
+    assert [span.xxh3_128 for span in sealed.spans] == [xxh3(b"after\nmore\n"), xxh3(b"new\n")]
     assert [span.evidence.prefix_sha256 for span in sealed.spans] == [None, sha256(b"new\n")]
 
 
@@ -196,7 +197,7 @@ def test_spans_are_the_rows(encode_pool, drawn, junk):
         mine = [row for row in rows if row.file == file and start <= row.offset < end]
         data = b"".join(row.data + b"\n" * row.eol for row in mine)
         assert (span.rows, span.line_feeds) == (len(mine), sum(row.eol for row in mine))
-        assert (span.end - span.start, span.sha256) == (len(data), sha256(data))
+        assert (span.end - span.start, span.xxh3_128) == (len(data), xxh3(data))
         assert span.terminated == mine[-1].eol
         assert span.reads[-1][0] == end
 

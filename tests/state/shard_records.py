@@ -54,7 +54,7 @@ class Make:
             end=end,
             rows=rows,
             line_feeds=rows if line_feeds is None else line_feeds,
-            sha256="0" * 64,
+            xxh3_128="0" * 32,
             reads=((end, NOON_US + at_us),),
             name=name or path,
             evidence=Evidence(1, inode, min(end, 1024), "a" * 32, min(end, 256), "b" * 32),
