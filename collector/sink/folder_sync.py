@@ -45,14 +45,17 @@ class FolderSync:
             succeeded = mine.succeeded
 
     def _make(self, mine: _Round, *, after: _Round | None) -> None:
-        if after is not None:
-            after.done.wait()
-        with self._lock:
-            self._running, self._next = mine, _Round()
         try:
+            if after is not None:
+                after.done.wait()
+            with self._lock:
+                self._running, self._next = mine, _Round()
             fsync_folder(self._folder)
             mine.succeeded = True
         finally:
+            with self._lock:
+                if self._next is mine:  # interrupted while it waited
+                    self._next = _Round()
             mine.done.set()
 
 
