@@ -114,7 +114,7 @@ def _without_receipts(command: list[str]) -> list[str]:
 
 def s3(bench: Bench) -> Iterator[Result]:
     """To an S3 server on this machine, a limit of its own: the same objects put with one plain client."""
-    volume = data.one_file(bench.folder, "varied", bench.large_bytes // 4)
+    volume = data.one_file(bench.folder, "varied", bench.large_bytes)
     local = collect(bench, "one file, parquet, file:", volume)
     bodies = [path.read_bytes() for path in export.objects(bench.folder / "export")]
     with _s3_server() as address:
