@@ -1,8 +1,8 @@
 """The nouns that travel between the rooms: frozen, complete values. Nothing here does I/O.
 
-Names of sources and files are *encoded* wherever they stand in these values: bytes that are not
-UTF-8, control characters and `%` are percent-encoded (see `intake.names.encode_name`), so each is
-printable, valid UTF-8, and can be turned back into the name on disk.
+Names of sources and files are *encoded* wherever they stand in these values: bytes that are not UTF-8,
+control characters and `%` are percent-encoded (see `intake.names.encode_name`), so each is printable, valid
+UTF-8, and can be turned back into the name on disk.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
+
+from collector.value import value
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +35,7 @@ LineFormat = Literal["plain", "cri"]
 FieldType = Literal["string", "int64", "float64", "bool", "timestamp"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Origin:
     """Whose lines these are: what the directory names of one file say.
 
@@ -56,7 +58,7 @@ class Origin:
     fields: tuple[tuple[str, str | None], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FileId:
     """One content of one path: `source, path, generation` name it for ever.
 
@@ -68,7 +70,7 @@ class FileId:
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Evidence:
     """By what a file is known again. Hashes are the first 32 hex digits of SHA-256.
 
@@ -86,14 +88,14 @@ class Evidence:
     prefix_sha256: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Span:
     """Bytes [start, end) of one file in one batch; whole rows, in order.
 
     `rows` counts rows, `line_feeds` those among its bytes. `xxh3_128` is of the source bytes, as hex.
-    `reads` are (end offset, microseconds since the epoch): the span was read in these steps, each
-    framed on its own and observed at that time, so that the same rows can be made again.
-    `origin` is an index into the record's `origins`. `name` is the encoded name at the time.
+    `reads` are (end offset, microseconds since the epoch): the span was read in these steps, each framed
+    on its own and observed at that time, so that the same rows can be made again. `origin` is an index
+    into the record's `origins`. `name` is the encoded name at the time.
     `terminated`: its last byte is a line feed, `starts_line`: a line starts at its first; None: not told.
     `content_xxh3_128` is that of what its rows hold (each row's bytes, and a line feed where `eol` is true),
     where that differs from the source bytes.
@@ -126,8 +128,8 @@ class Lines:
 
     `starts`, `ends` (int64, exclusive, without the line feed) and `eol` have one element a row;
     `row_counts` and `consumed` (bytes that became rows, line feeds included) one a read. So have
-    `line_feeds`, those among the consumed bytes; None where each row with `eol` has just one.
-    `decoded` is there where lines are not the bytes that stand in the file.
+    `line_feeds`, those among the consumed bytes; None where each row with `eol` has just one. `decoded`
+    is there where lines are not the bytes that stand in the file.
     """
 
     starts: NDArray[np.int64]
@@ -143,7 +145,7 @@ class Lines:
         return int(self.decoded.malformed.sum()) if self.decoded is not None else 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Take:
     """What one read of one file added to the batch: bytes [start, end) of it, which lie at `at` in the arena.
 
@@ -163,7 +165,7 @@ class Take:
     starts_line: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Loss:
     """Bytes [start, end) that were there and could not be collected."""
 
@@ -175,7 +177,7 @@ class Loss:
     reason: LossReason
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Owner:
     """Who writes a shard's records. `instance` is random for each start of a process."""
 
@@ -185,7 +187,7 @@ class Owner:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Redaction:
     """What matches `pattern` (RE2) is replaced by `replacement`, as it is."""
 
@@ -193,7 +195,7 @@ class Redaction:
     replacement: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DelimiterSettings:
     """Fields between separators (one character). With `quote`, rows that hold it are read as CSV."""
 
@@ -202,7 +204,7 @@ class DelimiterSettings:
     quote: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TimeSettings:
     """Which field fills the column `time`; `format` is of strptime, `iso8601`, or one of the `epoch` ones."""
 
@@ -210,7 +212,7 @@ class TimeSettings:
     format: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ParseSettings:
     """How lines become columns. Just one of `regex`, `json` and `delimiter` is set.
 
@@ -225,7 +227,7 @@ class ParseSettings:
     keep_message: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BatchSettings:
     """What the rows of a batch depend on besides the bytes: to make the same object again.
 
@@ -252,7 +254,7 @@ class BatchSettings:
         return self.parse is not None and not self.parse.keep_message
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OpenRecord:
     """A collector took the shard: from this number on, only records of `epoch` may follow."""
 
@@ -266,7 +268,7 @@ class OpenRecord:
     format: int = FORMAT
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BatchRecord:
     """A batch was claimed; the object under `object_key` exists or will. Written before the object."""
 
@@ -288,7 +290,7 @@ class BatchRecord:
     format: int = FORMAT
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class VoidRecord:
     """Bytes are gone: those of the batch record `voids`, whose object never came, or (None) others.
 
@@ -311,12 +313,11 @@ class VoidRecord:
 CommitRecord = OpenRecord | BatchRecord | VoidRecord
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ReceiptFile:
-    """One file of a receipt. `bytes` is its length without holes; `lines` its line feeds, and one
-    more for an unterminated end. `sha256` is of its data in order, holes left out; None where the
-    file vanished before it could be hashed whole (its spans' hashes stand in the batch records).
-    `holes` are [start, end).
+    """One file of a receipt. `bytes` is its length without holes; `lines` its line feeds, and one more
+    for an unterminated end. `sha256` is of its data in order, holes left out; None where the file
+    vanished before it could be hashed whole (its spans' are in the records). `holes` are [start, end).
     """
 
     path: str
@@ -327,7 +328,7 @@ class ReceiptFile:
     holes: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ReceiptLoss:
     path: str
     generation: int
@@ -336,7 +337,7 @@ class ReceiptLoss:
     reason: LossReason
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Receipt:
     """Proof that a source is complete: what it held, where that is now, and what was lost."""
 
@@ -356,13 +357,13 @@ class Receipt:
     format: int = FORMAT
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FileCheckpoint:
     """How far one file is committed.
 
-    Everything before `offset` is in the destination, or in `holes`, or lost. `bytes`, `line_feeds`
-    count what was committed. `terminated` is false while the last committed byte is no line feed.
-    `name` is the encoded name it was last seen under.
+    Everything before `offset` is in the destination, or in `holes`, or lost. `bytes`, `line_feeds` count
+    what was committed. `terminated` is false while the last committed byte is no line feed. `name` is the
+    encoded name it was last seen under.
     """
 
     file: FileId
@@ -375,15 +376,14 @@ class FileCheckpoint:
     holes: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SourceCheckpoint:
     """What is known of one source besides its files.
 
     `revision` is that of the last receipt, 0 before the first. `finished_by` is None where bytes came
-    after that.
-    `retired` sources are gone from the volume; `generation_floor` is where the generations of a
-    new directory of the same name start, so that no row's key is ever used twice. `receipted_at` is when
-    the last receipt was known to stand in the destination; None where that was not noted.
+    after that. `retired` sources are gone from the volume; `generation_floor` is where the generations of
+    a new directory of the same name start, so that no row's key is ever used twice. `receipted_at` is
+    when the last receipt was known to stand in the destination; None where that was not noted.
     """
 
     source: str

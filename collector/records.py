@@ -70,6 +70,12 @@ def _record() -> TypeAdapter[CommitRecord]:
 
 
 @cache
+def _of(kind: Literal["open", "batch", "void"]) -> TypeAdapter[Any]:
+    """To write a record of one kind: with `_record`, that takes twice as long."""
+    return TypeAdapter({"open": OpenRecord, "batch": BatchRecord, "void": VoidRecord}[kind])
+
+
+@cache
 def _receipt() -> TypeAdapter[Receipt]:
     return TypeAdapter(Receipt)
 
@@ -116,7 +122,7 @@ def _component(source: str) -> str:
 
 
 def encode_record(record: CommitRecord) -> bytes:
-    return _record().dump_json(record)
+    return _of(record.kind).dump_json(record)
 
 
 def decode_record(body: bytes, key: str) -> CommitRecord:

@@ -16,6 +16,7 @@ from collector.intake.holes import is_sparse
 from collector.intake.layout import Layout
 from collector.intake.names import encode_name
 from collector.intake.volume import VANISHED, Volume, close
+from collector.value import value
 
 DEEPEST_LEVEL = 256
 """Directories below a source deeper than this are not looked into, and counted."""
@@ -45,7 +46,7 @@ class SourceDir:
         return (*self.parts, name) if "/" not in name else (*self.parts, *name.split("/"))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FileSight:
     """One regular file as a scan saw it. `name` is raw, relative to the source.
 

@@ -43,10 +43,9 @@ class OpenFiles:
             self._open.move_to_end(tracked)
             return os.fstat(tracked.descriptor)
         while len(self._open) >= self._most:
-            oldest = next((known for known in self._open if not known.gone), next(iter(self._open)))
-            self.release(oldest)
+            self.release(self._oldest() or next(iter(self._open)))
         descriptor, status = self._open_file(tracked)
-        if (status.st_dev, status.st_ino) != (tracked.device, tracked.inode):
+        if status.st_ino != tracked.inode or status.st_dev != tracked.device:
             close(descriptor)
             return None
         tracked.descriptor = descriptor
@@ -55,12 +54,18 @@ class OpenFiles:
 
     def _open_file(self, tracked: TrackedFile) -> tuple[int, os.stat_result]:
         """Where no more files may be open, closes others of its own first."""
-        parts = tracked.source.directory.below(tracked.name)
         while True:
             try:
-                return self._volume.open_near(parts)
+                return self._volume.open_near(tracked.source.directory.parts, tracked.name)
             except OSError as error:
-                oldest = next((known for known in self._open if not known.gone), None)
+                oldest = self._oldest()
                 if error.errno not in EXHAUSTED or oldest is None:
                     raise
             self.release(oldest)
+
+    def _oldest(self) -> TrackedFile | None:
+        """The longest unused one that can be opened again."""
+        for known in self._open:
+            if not known.gone:
+                return known
+        return None

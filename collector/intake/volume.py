@@ -10,7 +10,6 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from collector.errors import VolumeError
@@ -93,14 +92,18 @@ class Volume:
         finally:
             close(directory)
 
-    def open_near(self, parts: tuple[str, ...]) -> tuple[int, os.stat_result]:
-        """As `open_file`, and what the file is. Its directory stays open for the next one, which is often its
-        neighbour, until `leave`: whoever opens a number of files leaves when they are done.
+    def open_near(self, directory: tuple[str, ...], name: str) -> tuple[int, os.stat_result]:
+        """As `open_file` of a raw name below this directory, and what the file is. The directory that it is
+        in stays open for the next one, which is often its neighbour, until `leave`: whoever opens a number of
+        files leaves when they are done.
         """
-        if self._near is None or self._near[0] != parts[:-1]:
+        if "/" in name:
+            *between, name = name.split("/")
+            directory = (*directory, *between)
+        if self._near is None or self._near[0] != directory:
             self.leave()
-            self._near = parts[:-1], self.open_directory(parts[:-1])
-        return self.open_within(self._near[1], parts[-1])
+            self._near = directory, self.open_directory(directory)
+        return self.open_within(self._near[1], name)
 
     def leave(self) -> None:
         """Closes the directory that `open_near` kept: its name may lead to another one soon."""
@@ -170,5 +173,7 @@ def close(descriptor: int) -> None:
     """Closes a descriptor that was only read from. On network file systems close may say that the file
     vanished (ESTALE): by then there is nothing left to lose.
     """
-    with suppress(OSError):
+    try:  # noqa: SIM105 - `suppress` takes longer than the close
         os.close(descriptor)
+    except OSError:
+        pass

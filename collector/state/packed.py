@@ -13,7 +13,7 @@ from struct import Struct, error
 from sys import intern
 
 from collector.model import Evidence, FileCheckpoint, FileId
-from collector.state.file_line import HASH, LONG_HASH, TEXT, Fields, plain_line
+from collector.state.file_line import TEXT, Fields, plain_line
 
 _FIXED = Struct("<BHIQQQQQHH16s")
 """Flags, length of the path, generation, offset, bytes, line feeds, device, inode, head and tail bytes, the
@@ -21,25 +21,36 @@ head's hash. After it the tail's where that is another, the prefix's where there
 """
 _TERMINATED, _OWN_TAIL, _HAS_PREFIX, _OWN_NAME = 1, 2, 4, 8
 _PLAIN_TEXT = re.compile(TEXT.decode())
-_HASH, _LONG_HASH = re.compile(HASH.decode()), re.compile(LONG_HASH.decode())
+_HASH_DIGITS, _LONG_HASH_DIGITS = 32, 64
 
 
 def pack(at: FileCheckpoint) -> bytes | None:
     """None where it does not fit."""
     file, evidence = at.file, at.evidence
-    prefix = evidence.prefix_sha256
-    are_plain = _PLAIN_TEXT.fullmatch(file.path) and _PLAIN_TEXT.fullmatch(at.name)
-    are_hashes = _HASH.fullmatch(evidence.head_hash) and _HASH.fullmatch(evidence.tail_hash)
-    if at.holes or not are_plain or not are_hashes or not (prefix is None or _LONG_HASH.fullmatch(prefix)):
+    path, name, prefix = file.path, at.name, evidence.prefix_sha256
+    hashes = _hashes(evidence.head_hash, evidence.tail_hash, prefix)
+    if at.holes or hashes is None or not _PLAIN_TEXT.fullmatch(path if name == path else path + name):
         return None
     numbers = (file.generation, at.offset, at.bytes, at.line_feeds, evidence.device, evidence.inode)
-    hashes = (evidence.head_hash, evidence.tail_hash, prefix or "")
     return _packed(
         (*numbers, evidence.head_bytes, evidence.tail_bytes),
-        [bytes.fromhex(each) for each in hashes],
-        (file.path.encode(), at.name.encode()),
+        (hashes[:16], hashes[16:32], hashes[32:]),
+        (path.encode(), name.encode()),
         terminated=at.terminated,
     )
+
+
+def _hashes(head: str, tail: str, prefix: str | None) -> bytes | None:
+    """One after the other; None where they are no hashes as they are written here."""
+    digits = head + tail + (prefix or "")
+    is_long = prefix is None or len(prefix) == _LONG_HASH_DIGITS
+    if not (len(head) == len(tail) == _HASH_DIGITS and is_long):
+        return None
+    try:
+        hashes = bytes.fromhex(digits)
+    except ValueError:
+        return None
+    return hashes if hashes.hex() == digits else None  # it reads more than it writes
 
 
 def pack_line(fields: Fields) -> bytes | None:
@@ -49,14 +60,18 @@ def pack_line(fields: Fields) -> bytes | None:
     numbers = (generation, offset, size, line_feeds, device, inode, head_bytes, tail_bytes)
     return _packed(
         tuple(map(int, numbers)),
-        [unhexlify(each or b"") for each in (head_hash, tail_hash, prefix)],
+        (unhexlify(head_hash), unhexlify(tail_hash), unhexlify(prefix or b"")),
         (path, name),
         terminated=terminated == b"true",
     )
 
 
 def _packed(
-    numbers: tuple[int, ...], hashes: list[bytes], names: tuple[bytes, bytes], *, terminated: bool
+    numbers: tuple[int, ...],
+    hashes: tuple[bytes, bytes, bytes],
+    names: tuple[bytes, bytes],
+    *,
+    terminated: bool,
 ) -> bytes | None:
     (head, tail, prefix), (path, name) = hashes, names
     flags = _TERMINATED * terminated | _HAS_PREFIX * bool(prefix)
