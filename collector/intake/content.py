@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from collector.intake.discover import FileSight
@@ -38,15 +38,16 @@ class Asked:
         return self._answer
 
 
-def up_to_holes(volume: Volume, source: TrackedSource, sights: Sequence[FileSight]) -> Iterator[FileSight]:
+def up_to_holes(volume: Volume, source: TrackedSource, sights: Sequence[FileSight]) -> Sequence[FileSight]:
     """The sights; but a file of which nothing but a hole is left to read is as long as was read."""
-    known: dict[tuple[int, int], TrackedFile] = {}
-    if any(sight.sparse for sight in sights):
-        files = (*source.past, *source.gone, *source.files.values())
-        known = {(tracked.device, tracked.inode): tracked for tracked in files}
-    for sight in sights:
-        tracked = known.get((sight.device, sight.inode))
-        yield _up_to_hole(volume, source, sight, tracked) if sight.sparse else sight
+    if not any(sight.sparse for sight in sights):
+        return sights
+    files = (*source.past, *source.gone, *source.files.values())
+    known = {(tracked.device, tracked.inode): tracked for tracked in files}
+    return [
+        _up_to_hole(volume, source, sight, known.get((sight.device, sight.inode))) if sight.sparse else sight
+        for sight in sights
+    ]
 
 
 def _up_to_hole(

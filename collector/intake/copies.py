@@ -40,6 +40,9 @@ class Nameless:
         for content in (*recent, *(each for each in source.files.values() if each.missing)):
             self._by_stem[stem_of(content.name)].append(content)
 
+    def __bool__(self) -> bool:
+        return bool(self._by_stem)
+
     def before(self, name: str) -> Iterator[TrackedFile]:
         """Those after which a rotation may have called another file `name`."""
         if not self._by_stem:

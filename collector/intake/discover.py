@@ -8,6 +8,7 @@ import stat
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from operator import attrgetter
 from sys import intern
 from typing import Literal, Protocol
 
@@ -187,7 +188,7 @@ class Discovery:
                     raise
                 if not gone:
                     seen.unreadable.append(("/".join(below), os.strerror(error.errno or 0)))
-        seen.files.sort(key=lambda sight: sight.name)
+        seen.files.sort(key=attrgetter("name"))
         return Look(
             tuple(seen.files),
             seen.tombstone,
@@ -225,7 +226,8 @@ class Discovery:
         return is_named_so and entry.is_file(follow_symlinks=False)
 
     def _see(self, entry: os.DirEntry[str], below: tuple[str, ...], seen: _Seen) -> None:
-        name = intern("/".join((*below, entry.name)))  # the same in thousands of sources
+        # The same in thousands of sources.
+        name = intern("/".join((*below, entry.name)) if below else entry.name)
         if not entry.is_file(follow_symlinks=False):
             seen.skipped.append((name, kind_of(entry)))
             return

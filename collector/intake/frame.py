@@ -57,6 +57,8 @@ def line_feeds(lines: Lines) -> Positions:
     """How many line feeds each read's consumed bytes hold."""
     if lines.line_feeds is not None:
         return lines.line_feeds
+    if lines.eol.all():
+        return lines.row_counts
     until = np.concatenate([[0], np.cumsum(lines.eol)])
     stops = np.cumsum(lines.row_counts)
     return np.asarray(until[stops] - until[stops - lines.row_counts], np.int64)

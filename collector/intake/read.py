@@ -51,9 +51,9 @@ MOST_VANISHED = 3
 
 class Read(NamedTuple):
     """`length` bytes of a file from `start`, at `at` in the arena. `head` are the file's first bytes where
-    they are needed for its evidence, `tail` those before `start`. `at_end`: nothing more was there.
-    `final`: what is no complete row is taken as it is; `may_wait`: else it waits until it is. `is_cut`: more
-    was read, but an arena holds no more lines. `mtime_ns` is the file's, as it was opened.
+    they are needed for its evidence, perhaps in the arena, `tail` those before `start`. `at_end`: nothing
+    more was there. `final`: what is no complete row is taken as it is; `may_wait`: else it waits until it
+    is. `is_cut`: more was read, but an arena holds no more lines. `mtime_ns` is the file's, as it was opened.
     """
 
     tracked: TrackedFile
@@ -63,7 +63,7 @@ class Read(NamedTuple):
     at_end: bool
     final: bool
     may_wait: bool
-    head: bytes
+    head: bytes | memoryview
     tail: bytes
     mtime_ns: int
     is_cut: bool = False
@@ -126,9 +126,10 @@ class Reader:
         todo = list(catalog.queue.ready)
         for done, tracked in enumerate(todo):
             left = space - position
-            share = max(left // (len(todo) - done), LEAST_SHARE_BYTES, tracked.least_read_bytes)
-            least = min(tracked.unread_bytes, max(LEAST_SHARE_BYTES, tracked.least_read_bytes))
-            if reads and (left < least or len(reads) >= MOST_READS):
+            least = max(LEAST_SHARE_BYTES, tracked.least_read_bytes)
+            share = max(left // (len(todo) - done), least)
+            has_room = left >= least or left >= tracked.unread_bytes
+            if reads and (not has_room or len(reads) >= MOST_READS):
                 break
             catalog.queue.take(tracked)
             read = self._read(catalog, tracked, position, min(share, left), now)
@@ -316,10 +317,10 @@ class Reader:
         if tracked.unread_bytes:
             catalog.queue.again(tracked)
 
-    def _head(self, tracked: TrackedFile, start: int, at: int, got: int) -> bytes:
+    def _head(self, tracked: TrackedFile, start: int, at: int, got: int) -> bytes | memoryview:
         """The file's first bytes, while its evidence does not cover a whole kilobyte of them."""
         if start == 0:
-            return bytes(self._view[at : at + min(got, HEAD_BYTES)])
+            return self._view[at : at + min(got, HEAD_BYTES)]
         if tracked.head_bytes >= HEAD_BYTES:
             return b""
         return os.pread(tracked.descriptor, min(start + got, HEAD_BYTES), 0)
@@ -334,7 +335,9 @@ class Reader:
             if tracked.head_bytes < HEAD_BYTES or not read.start:
                 tracked.head_bytes = min(HEAD_BYTES, end)
                 tracked.head_hash = short_hash(read.head[: tracked.head_bytes])
-            tail = (read.tail + bytes(data[-TAIL_BYTES:]))[-TAIL_BYTES:]
+            tail = data[-TAIL_BYTES:]
+            if consumed < TAIL_BYTES:
+                tail = memoryview((read.tail + tail)[-TAIL_BYTES:])
             tracked.tail_bytes, tracked.tail_hash = len(tail), short_hash(tail)
             tracked.read_offset = tracked.taken_offset = end
             tracked.least_read_bytes = 0

@@ -38,7 +38,7 @@ def sort_out(
     inodes = {sight.inode for sight in strangers}
     for sight in strangers:
         known = by_inode.get((sight.device, sight.inode), ())
-        if any(each in placed for each in known):
+        if known and any(each in placed for each in known):
             continue
         known = known or by_number.get(sight.inode, ())
         verdict = None

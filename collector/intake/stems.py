@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterator, Mapping
 from typing import Generic, Protocol, TypeVar
 
@@ -32,8 +33,8 @@ class Stems(Generic[V]):
 
     def __init__(self, files: Mapping[str, V]) -> None:
         self._by_stem: dict[str, V | dict[str, V]] = {}
-        self._lengths = 0
-        """Those that a stem has or had: a bit for each."""
+        self._lengths: list[int] = []
+        """Those that a stem has or had, in order."""
         for name, file in files.items():
             self.put(name, file)
 
@@ -47,7 +48,8 @@ class Stems(Generic[V]):
             self._by_stem[stem] = file
         else:
             self._by_stem[stem] = {among.name: among, name: file}
-        self._lengths |= 1 << len(stem)
+        if len(stem) not in self._lengths:
+            insort(self._lengths, len(stem))
 
     def take(self, name: str) -> None:
         stem = stem_of(name)
@@ -60,10 +62,9 @@ class Stems(Generic[V]):
     def namesakes(self, name: str) -> Iterator[V]:
         """The files after which a rotation may have called another one `name`."""
         start = name.rfind("/") + 1
-        for length in range(start + 1, len(name) + 1):
-            if self._lengths >> length & 1:
-                among = self._by_stem.get(name[:length])
-                files = among if isinstance(among, dict) else {among.name: among} if among else {}
-                for original, file in files.items():
-                    if may_follow(name, original):
-                        yield file
+        for length in self._lengths:
+            among = self._by_stem.get(name[:length]) if start < length <= len(name) else None
+            if isinstance(among, dict):
+                yield from (file for original, file in among.items() if may_follow(name, original))
+            elif among is not None and may_follow(name, among.name):
+                yield among

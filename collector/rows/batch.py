@@ -55,6 +55,11 @@ class Sealed:
 class _OpenSpan:
     """A span that may still grow by the next read of its file."""
 
+    __slots__ = (
+        *("file", "origin", "start", "end", "rows", "line_feeds", "starts_line", "terminated"),
+        *("reads", "name", "evidence", "content", "hash"),
+    )
+
     def __init__(self, take: Take, origin: int) -> None:
         self.file, self.origin, self.start = take.file, origin, take.start
         self.end = take.start

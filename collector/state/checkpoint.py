@@ -161,7 +161,7 @@ class Checkpoint:
         moved: dict[FileId, FileCheckpoint] = {}
         for span in record.spans:
             file = _spanned(record, span)
-            before = moved.get(file) or self.files.get(file)
+            before = moved.get(file) or self.files.find(file)
             holes = self._holes(file, before.offset if before else 0, span, record)
             moved[file] = _advanced(file, before, span, holes)
         for at in moved.values():

@@ -36,15 +36,18 @@ class FileTable(Mapping[FileId, FileCheckpoint]):
         return (at.file for source in list(self._by_source) for at in self.of(source))
 
     def __getitem__(self, file: FileId) -> FileCheckpoint:
+        at = self.find(file)
+        if at is None:
+            raise KeyError(file)
+        return at
+
+    def find(self, file: FileId) -> FileCheckpoint | None:
+        """As `get`, which raises an error inside for each file that is not there."""
         held = self._by_source.get(file.source)
         if isinstance(held, bytes):
-            if place(held) != (file.path.encode(), file.generation):
-                raise KeyError(file)
-            return unpack(held, file.source)
+            return unpack(held, file.source) if place(held) == (file.path.encode(), file.generation) else None
         value = self._known(file.source).get((file.path, file.generation)) if held else None
-        if value is None:
-            raise KeyError(file)
-        return _value(value, file.source)
+        return None if value is None else _value(value, file.source)
 
     def of(self, source: str) -> Iterator[FileCheckpoint]:
         """The source's files, in no particular order."""
