@@ -100,7 +100,7 @@ def _retention(
     volume: Volume, settings: VolumeConfig, directories: Sequence[tuple[str, ...]], layout: Layout
 ) -> Finding:
     check = f"retention {settings.name}"
-    sources = [SourceDir(parts, flat=False) for parts in directories]
+    sources = [SourceDir("/".join(parts), flat=False) for parts in directories]
     try:
         expect_deletable(volume, sources, in_root=layout.source_depth == 1)
         total, free = volume.space()

@@ -194,7 +194,7 @@ class Completion:
 
     def _find(self, record: BatchRecord, span: Span) -> Found | None:
         """The span's bytes, wherever a rotation moved them meanwhile."""
-        directory = SourceDir(parts_of(record.origins[span.origin].source), flat=False)
+        directory = SourceDir("/".join(parts_of(record.origins[span.origin].source)), flat=False)
         for name in self._names(directory, span):
             data = self._read(directory, name, span)
             if data is not None:

@@ -32,15 +32,22 @@ Skipped = tuple[str, Literal["symlink", "special", "depth"]]
 
 @dataclass(frozen=True, slots=True)
 class SourceDir:
-    """A directory that holds one Pod's files. `flat`: only the files directly in it belong to it."""
+    """A directory that holds one Pod's files: `path` is raw, below the volume's root, which is "" itself.
+    `flat`: only the files directly in it belong to it.
+    """
 
-    parts: tuple[str, ...]
+    path: str
     flat: bool
     source: str = field(init=False, compare=False)
     """The encoded name."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "source", encode_name("/".join(self.parts)) or ".")
+        object.__setattr__(self, "source", encode_name(self.path) or ".")
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The raw names that the path is made of."""
+        return tuple(self.path.split("/")) if self.path else ()
 
     def below(self, name: str) -> tuple[str, ...]:
         """The parts of a raw name below the source."""
@@ -117,7 +124,7 @@ class Discovery:
         """The source whose raw directory names these are, as `sources` would find it."""
         is_above = len(parts) < self._layout.source_depth
         matches = all(self._layout.level_matches(depth, name) for depth, name in enumerate(parts))
-        return SourceDir(parts, flat=is_above and matches)
+        return SourceDir("/".join(parts), flat=is_above and matches)
 
     def moved(self) -> bool:
         """Whether the root is on a file system on which nothing was ever found."""
@@ -134,8 +141,8 @@ class Discovery:
             # The deepest level is one of sources, whatever their names.
             is_deepest = depth + 1 == self._layout.source_depth
             if is_deepest or not self._layout.level_matches(depth, name):
-                return SourceDir(parts[: depth + 1], flat=False)
-        return SourceDir(parts, flat=True)
+                return SourceDir("/".join(parts[: depth + 1]), flat=False)
+        return SourceDir("/".join(parts), flat=True)
 
     def wants_directory(self, directory: tuple[str, ...]) -> bool:
         """Whether files of this shard may be in it, or below it."""
@@ -152,7 +159,7 @@ class Discovery:
 
     def mtime_ns(self, source: SourceDir) -> int | None:
         """When an entry of the source's directory last came or went; None where it is gone."""
-        status = self.volume.status(source.parts)
+        status = self.volume.status(source.path)
         return status.st_mtime_ns if status and stat.S_ISDIR(status.st_mode) else None
 
     def is_as_it_was(self, source: SourceDir, mtime_ns: int, files: Iterable[FilePlace]) -> bool:
@@ -162,7 +169,7 @@ class Discovery:
         if self.mtime_ns(source) != mtime_ns:
             return False
         for file in files:
-            status = self.volume.status((*source.parts, file.name))
+            status = self.volume.status(f"{source.path}/{file.name}" if source.path else file.name)
             if status is None or status.st_size != file.size or status.st_mtime_ns != file.mtime_ns:
                 return False
             if status.st_ino != file.inode or status.st_dev != file.device:

@@ -169,7 +169,7 @@ class Listing:
 
     def _set_flat(self, level: _Level, *, is_there: bool) -> None:
         if is_there and level.flat is None:
-            level.flat = SourceDir(level.parts, flat=True)
+            level.flat = SourceDir("/".join(level.parts), flat=True)
             self.found.append(level.flat)
         elif not is_there and level.flat is not None:
             self.gone.append(level.flat)

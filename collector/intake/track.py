@@ -33,6 +33,7 @@ def short_hash(data: bytes | bytearray | memoryview) -> str:
 
 NO_GENERATIONS: Few[int] = Few()
 LONG_SINCE = float("-inf")
+NOT_SCHEDULED = -1.0
 NONE_DEFERRED: Mapping[str, float] = MappingProxyType({})
 
 
@@ -225,7 +226,6 @@ class TrackedSource:
         "origin",
         "past",
         "skipped",
-        "slot",
         "source",
         "tombstone",
         "unsettled",
@@ -259,10 +259,9 @@ class TrackedSource:
         self.looked_at = LONG_SINCE
         self.looked_into_at = LONG_SINCE
         """When a look was more than a glance at its times."""
-        self.look_at = self.look_every = 0.0
+        self.look_at = NOT_SCHEDULED
+        self.look_every = 0.0
         """Schedule, in seconds of a clock that only goes forward."""
-        self.slot = -1
-        """Where the schedule has it."""
         self.unsettled = False
         """Whether the next look is to tell what became of a file."""
         self.missing = 0

@@ -72,13 +72,13 @@ class Volume:
             descriptor = below
         return descriptor
 
-    def status(self, parts: Sequence[str]) -> os.stat_result | None:
-        """What has this name now; None where nothing has. Opens nothing. Raises OSError.
+    def status(self, path: str) -> os.stat_result | None:
+        """What has this name below the root now; None where nothing has. Opens nothing. Raises OSError.
 
         A link in the middle is followed, to tell no more than that something else has the name.
         """
         try:
-            return os.stat("/".join(parts) or ".", dir_fd=self._root, follow_symlinks=False)
+            return os.stat(path or ".", dir_fd=self._root, follow_symlinks=False)
         except OSError as error:
             if error.errno not in VANISHED:
                 raise

@@ -128,7 +128,7 @@ class Story:
 
     def glance(self) -> Look:
         """What the one source holds at this moment."""
-        look = self.discovery.look(SourceDir((POD,), flat=False))
+        look = self.discovery.look(SourceDir(POD, flat=False))
         assert look is not None
         return look
 

@@ -166,10 +166,10 @@ def test_files_at_any_depth(root: Path, discover):
 def test_a_source_that_is_gone(root: Path, discover):
     """None for a directory that is not there, or is a file or a link by now."""
     discovery = discover()
-    assert discovery.look(SourceDir((POD,), flat=False)) is None
+    assert discovery.look(SourceDir(POD, flat=False)) is None
     (root / POD).touch()
-    assert discovery.look(SourceDir((POD,), flat=False)) is None
-    assert discovery.mtime_ns(SourceDir((POD,), flat=False)) is None
+    assert discovery.look(SourceDir(POD, flat=False)) is None
+    assert discovery.mtime_ns(SourceDir(POD, flat=False)) is None
 
 
 def test_links_are_never_followed(root: Path, discover, tmp_path: Path):

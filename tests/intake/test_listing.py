@@ -106,7 +106,7 @@ def test_what_nobody_remembers_is_found_again(listed: Listed):
     """A source that was forgotten, and whose directory came back between two listings."""
     name = make(listed, 1)
     listed.until_steady()
-    listed.listing.forget([SourceDir(tuple(name.split("/")), flat=False)])
+    listed.listing.forget([SourceDir(name, flat=False)])
     assert listed.found() == {name}
 
 

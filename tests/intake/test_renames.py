@@ -15,7 +15,7 @@ INODE = 7
 
 @pytest.fixture
 def source() -> TrackedSource:
-    return TrackedSource(SourceDir(("pod",), False), "pod", Origin("pod"), 0.0)
+    return TrackedSource(SourceDir("pod", False), "pod", Origin("pod"), 0.0)
 
 
 def known(source: TrackedSource, name: str) -> TrackedFile:

@@ -1332,7 +1332,7 @@ def test_a_file_that_gives_less_than_its_size():
     except ValueError:
         pytest.skip("no such file in this kernel's /sys")
     status = inside.stat()
-    source = TrackedSource(SourceDir(("transparent_hugepage",), False), "it", Origin("it"), 0.0)
+    source = TrackedSource(SourceDir("transparent_hugepage", False), "it", Origin("it"), 0.0)
     tracked = TrackedFile(source, FileId("it", "enabled", 0), source.origin, "enabled")
     tracked.read_offset = tracked.head_bytes = tracked.tail_bytes = 1000
     sight = FileSight("enabled", status.st_dev, status.st_ino, 4096, 0)

@@ -325,7 +325,7 @@ def test_an_unreadable_source_stops_no_other(scanned: Scanned, unprivileged):
     with unprivileged():
         scanned.turns(20)
     assert scanned.story.text == {("b.log", 0): numbered(0, 5)}
-    source = scanned.story.catalog.source(SourceDir((POD,), flat=False), scanned.story.now)
+    source = scanned.story.catalog.source(SourceDir(POD, flat=False), scanned.story.now)
     assert scanned.story.catalog.is_stuck(source)
     assert len(scanned.story.named("file_unreadable")) == 1
     scanned.story.pod.chmod(0o755)
