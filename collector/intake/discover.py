@@ -122,9 +122,10 @@ class Discovery:
 
     def directory(self, parts: tuple[str, ...]) -> SourceDir:
         """The source whose raw directory names these are, as `sources` would find it."""
-        is_above = len(parts) < self._layout.source_depth
-        matches = all(self._layout.level_matches(depth, name) for depth, name in enumerate(parts))
-        return SourceDir("/".join(parts), flat=is_above and matches)
+        flat = len(parts) < self._layout.source_depth and all(
+            self._layout.level_matches(depth, name) for depth, name in enumerate(parts)
+        )
+        return SourceDir("/".join(parts), flat=flat)
 
     def moved(self) -> bool:
         """Whether the root is on a file system on which nothing was ever found."""

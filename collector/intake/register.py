@@ -71,7 +71,9 @@ class Register:
     def recall(self, directory: SourceDir) -> SourceDir:
         """The same directory, as it is kept already where its source is known: one copy of it will do."""
         known = self.sources.get(directory.source)
-        return known.directory if known is not None and known.directory == directory else directory
+        if known is None or known.directory.flat != directory.flat:
+            return directory
+        return known.directory
 
     def source(self, directory: SourceDir, now: float) -> TrackedSource:
         """The source of this directory; new ones are taken in."""
@@ -93,7 +95,7 @@ class Register:
         raw_name: Callable[[str], str],
     ) -> None:
         """Takes in what a checkpoint knows of a source. Names are encoded there and raw here."""
-        following = dict(source.generations)
+        following = dict(source.generations.items())
         for loss in losses:  # also of files that nothing else is known of
             following[loss.path] = max(following.get(loss.path, 0), loss.generation + 1)
         for checkpoint in files:

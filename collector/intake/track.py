@@ -328,7 +328,7 @@ class TrackedSource:
         if len(self.generations) > 1:
             self.generations[path] = following
         else:
-            self.set_generations({**self.generations, path: following})
+            self.set_generations(dict(self.generations.items()) | {path: following})
 
     def set_generations(self, following: dict[str, int]) -> None:
         """The same for all paths. What is said of one alone is shared by many sources, and never changed."""
