@@ -91,6 +91,15 @@ def test_runs_of_any_length(sizes):
     assert extracted(BACKING, pa.array(rows)) == expected(BACKING, rows)
 
 
+def test_runs_that_are_very_long():
+    """Thousands of words of bits without one are passed over, and the rows around are none the wiser."""
+    rows = [
+        f'{"x" * size} "{"y" * (size + 31)}" {"1" * (size or 1)}' for size in (1, 2_100, 0, 4_300, 300_000, 5)
+    ]
+    assert extracted(LONG, pa.array(rows)) == expected(LONG, rows)
+    assert extracted(LONG, pa.array(rows[::-1])) == expected(LONG, rows[::-1])
+
+
 @given(chains(), st.lists(TEXTS, max_size=8))
 @example(r"(?s)(?P<g0>.*?)$", ["ab\n"])
 @example(r"(?P<g0>[^\"]*?)$", ["ab\n", "ab"])

@@ -270,12 +270,13 @@ def _shared_stops(of: CharClass, byte: int, others: list[_Repeat]) -> Table:
     """Stops that are searched for anyway, if they serve here; few bytes are found faster than many, and so
     are those outside of a range.
     """
-    if _is_sparse(_stops(of)) or _is_range(of.inside):
-        return _stops(of)
+    own = _stops(of)
+    if _is_sparse(own):
+        return own
     for stops in filter(_is_sparse, (_stops(each.of) for each in others)):
         if stops[byte] and not (stops & of.inside).any():
             return stops
-    return _only(byte)
+    return own if _is_range(of.inside) else _only(byte)
 
 
 def _is_sparse(stops: Table) -> bool:

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from collector.rows.parse.chain import (
@@ -23,9 +24,8 @@ from collector.rows.parse.chain import (
 Bytes = NDArray[np.uint8]
 Positions = NDArray[np.int64]
 
-WORD = 64
-MOST_WINDOWS = 3
-"""Of 64 bytes that are looked at for the end of a run, before all places are listed."""
+WORD, HALF = 64, 32
+LEAST_WORDS = 2
 
 MOST_COMPARED = 4
 """Bytes that are looked for one by one; more of them are looked up in a table."""
@@ -67,43 +67,28 @@ _NOTHING = np.zeros(0, np.uint8)
 
 
 class Places:
-    """Where the bytes of one set are, found once a block: as bits, 64 in a word."""
+    """Where the bytes of one set are, found once a block."""
 
     def __init__(self, block: Block, table: Table) -> None:
-        size = len(block.data)
-        # Padded to whole words, with one more for positions behind the end.
-        belongs = _scratch((size // WORD + 2) * WORD)
-        belongs[size:] = False
+        self._size = size = len(block.data)
+        belongs = _scratch(_padded(size))
         _belongs(block, table, belongs[:size])
-        self._words = np.packbits(belongs, bitorder="little").view(np.uint64)
-        self._size = size
-        self._is_empty = not self._words.any()
+        self._is_empty = not belongs[:size].any()  # that ends at the first one
+        belongs[size:] = False
+        belongs[size] = True  # behind all rows, where any search may end
+        self._bits = _Bits(belongs)
 
     def first_from(self, position: Positions, ends: Positions) -> Positions:
-        """The first place at or after each position; where there is none before the end, something behind it.
-
-        Most are near: they are the lowest bit of the 64 from the position on. No processor can foresee the
-        branches of a search; here are none.
-        """
-        if self._is_empty:
-            return ends
-        found, near = self._near(position)
-        rows = np.flatnonzero(~near & (found < ends))
-        for _ in range(MOST_WINDOWS):
-            if not len(rows):
-                return found
-            found[rows], near = self._near(found[rows])
-            rows = rows[~near & (found[rows] < ends[rows])]
-        if len(rows):
-            found[rows] = self._all[np.searchsorted(self._all, found[rows])]
-        return found
+        """The first place at or after each position; where none is before the end, something behind it."""
+        return ends if self._is_empty else self._bits.first_from(position)
 
     def last_before(self, position: Positions) -> Positions:
         """The last place before each position; something before all rows where there is none."""
         last = np.maximum(position - 1, 0)
         index, shift = last >> 6, (last & 63).view(np.uint64)
-        bits = self._words.take(index, mode="clip") << (_LAST - shift)
-        before = np.where(index > 0, self._words.take(index - 1, mode="clip"), _ZERO)
+        words = self._bits.words
+        bits = words.take(index, mode="clip") << (_LAST - shift)
+        before = np.where(index > 0, words.take(index - 1, mode="clip"), _ZERO)
         bits |= before >> shift >> _ONE
         far = np.flatnonzero(bits == 0)
         for step in _SMEARED:
@@ -113,20 +98,55 @@ class Places:
             found[far] = np.append(self._all, -1)[np.searchsorted(self._all, position[far]) - 1]
         return np.where(found < position, found, -1)
 
-    def _near(self, position: Positions) -> tuple[Positions, NDArray[np.bool_]]:
-        """The first place among the next 64 bytes, and whether there is one; else that behind them."""
-        index, shift = position >> 6, (position & 63).view(np.uint64)
-        bits = self._words.take(index, mode="clip") >> shift
-        index += 1
-        bits |= self._words.take(index, mode="clip") << (_LAST - shift) << _ONE
-        below = bits - _ONE
-        below &= ~bits
-        return position + np.bitwise_count(below), bits != 0
-
     @cached_property
     def _all(self) -> Positions:
-        bits = np.unpackbits(self._words.view(np.uint8), count=self._size, bitorder="little")
+        bits = np.unpackbits(self._bits.words.view(np.uint8), count=self._size, bitorder="little")
         return np.append(np.flatnonzero(bits), self._size)
+
+
+class _Bits:
+    """Which of many belong, as bits, 64 in a word; of the words, which have any, is known the same way."""
+
+    def __init__(self, belongs: Table) -> None:
+        """Of so many as `_padded` says."""
+        self.words = np.packbits(belongs, bitorder="little").view(np.uint64)
+        # A word at each half of one: of any position, at least the next 33 bits are in one of them.
+        halves = np.ndarray((2 * len(self.words) - 1,), np.uint64, self.words, strides=(HALF // 8,))
+        self._windows = np.ascontiguousarray(halves)
+
+    def first_from(self, position: Positions) -> Positions:
+        """The first that belongs, at or after each position; where none does, something not before it.
+
+        Most are near: they are the lowest bit of those in a window. No processor can foresee the branches of
+        a search; here are none.
+        """
+        index = position >> 5
+        bits = self._windows.take(index, mode="clip")
+        bits >>= (position & (HALF - 1)).view(np.uint64)
+        found = position + _zeros(bits)
+        far = np.flatnonzero(bits == 0)
+        if len(far) and len(self.words) > LEAST_WORDS:  # in so few, a window goes to the end
+            # Behind the window begins a word, or a half of one whose other half was in it.
+            word = self._filled.first_from((index[far] + 2) >> 1)
+            found[far] = (word << 6) + _zeros(self.words.take(word, mode="clip"))
+        return found
+
+    @cached_property
+    def _filled(self) -> _Bits:
+        filled = np.zeros(_padded(len(self.words)), np.bool_)
+        np.not_equal(self.words, _ZERO, out=filled[: len(self.words)])
+        return _Bits(filled)
+
+
+def _padded(size: int) -> int:
+    """Whole words for so many, and one more for positions behind the end."""
+    return (size // WORD + LEAST_WORDS) * WORD
+
+
+def _zeros(words: NDArray[np.uint64]) -> Bytes:
+    """How many bits are below the lowest one that is set; 63 where none is."""
+    zeros: Bytes = np.bitwise_count(words ^ (words - _ONE)) - np.uint8(1)
+    return zeros
 
 
 _of_thread = threading.local()
@@ -147,7 +167,7 @@ def _belongs(block: Block, table: Table, found: Table, *, negated: bool = False)
         return
     few = np.flatnonzero(table[:128] if block.is_ascii else table)
     if len(few) > MOST_COMPARED and few[-1] - few[0] == len(few) - 1:
-        above = np.subtract(block.data, np.uint8(few[0]), out=found.view(np.uint8))
+        above = np.subtract(block.data, np.uint8(few[0]), out=found.view(np.uint8)) if few[0] else block.data
         compare = np.greater if negated else np.less_equal
         compare(above, np.uint8(len(few) - 1), out=found)
         return
@@ -281,7 +301,8 @@ class Scan:
         values = gathered(self._block, start, np.maximum(end, start))
         self._looked_at[index, index + 1] = values
         run = Block.of(values.view(pa.string()))
-        belongs = of.inside[run.data]
+        belongs = _scratch(len(run.data))
+        _belongs(run, of.inside, belongs)
         if not belongs.all():
             rows = np.searchsorted(run.bounds, np.flatnonzero(~belongs), side="right") - 1
             self.accepted[rows] = False
@@ -297,7 +318,7 @@ def gathered(block: Block, start: Positions, end: Positions) -> pa.BinaryArray:
     slots = pa.BinaryArray.from_buffers(
         pa.binary(), 2 * rows, [None, pa.py_buffer(offsets), pa.py_buffer(block.data)]
     )
-    return slots.take(_even(rows))
+    return pc.take(slots, _even(rows), boundscheck=False)
 
 
 _evens = np.arange(0, 1 << 16, 2, dtype=np.int64)
