@@ -209,6 +209,7 @@ class Scan:
         # Marks ascend, but at a run behind the end, which rejects: so the last one tells of all.
         self.accepted &= self._marks[-1] <= self._ends
         self._all_accepted = bool(self.accepted.all())
+        self._places.clear()  # they are the largest part of a scan, and no longer needed
 
     def values(self, group: int) -> pa.StringArray:
         """The group's text in each row; what was not accepted is empty."""
