@@ -22,6 +22,7 @@ from bench import data, exact, export, finding, following, line_features
 from bench.cores import two_cores
 from bench.process import ROOT, Cost, run
 from bench.result import Result
+from bench.targets import BESIDE_ITS_BYTES
 from bench.workbench import Bench, Case, best, collect, kind_name, once, until
 
 if TYPE_CHECKING:
@@ -72,10 +73,15 @@ def lengths(bench: Bench) -> Iterator[Result]:
 
 
 def small(bench: Bench, per_sources: tuple[int, ...] = (100, 1)) -> Iterator[Result]:
-    """Many files of 20 KiB: many in each source, and each a source with a receipt of its own."""
+    """Many files of 20 KiB: many in each source, and each a source with a receipt of its own. What a file
+    takes beside its bytes is told by a run over the same bytes in one file.
+    """
     for per_source in per_sources:
         volume = data.many_files(bench.folder, bench.small_files, 20 << 10, per_source)
-        yield collect(bench, f"{bench.small_files:,} files of 20 KiB, {per_source} a source", volume)
+        many = collect(bench, f"{bench.small_files:,} files of 20 KiB, {per_source} a source", volume)
+        whole = data.as_one_file(volume)
+        one = min(run(once(whole, *bench.fresh())).cpu_seconds for _ in range(bench.repeats))
+        yield replace(many, notes={BESIDE_ITS_BYTES: 1e6 * (many.cost.cpu_seconds - one) / many.files})
 
 
 def receipts(bench: Bench) -> Iterator[Result]:

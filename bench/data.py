@@ -81,6 +81,16 @@ def many_files(folder: Path, files: int, size: int, per_source: int) -> Path:
     return volume
 
 
+def as_one_file(volume: Path) -> Path:
+    """A volume of one source whose one file holds what is in all files of `volume`."""
+    whole = volume.with_name(f"{volume.name}-as-one")
+    if not whole.exists():
+        with (source(whole, 0) / "app.log").open("wb") as out:
+            for file in sorted(volume.rglob("*.log")):
+                out.write(file.read_bytes())
+    return whole
+
+
 def idle_sources(folder: Path, sources: int) -> Path:
     """A volume of sources with one file of one line each, as Jobs leave them that were not finished."""
     volume = folder / f"idle-{sources}"
