@@ -261,7 +261,7 @@ class Catalog(Register):
     def _admit(self, nameless: Nameless, tracked: TrackedFile, sight: FileSight, now: float) -> None:
         """Queues a file of which nothing was read yet, if it is not a copy of another."""
         source = tracked.source
-        if nameless or (len(source.files) > 1 and any(True for _ in source.namesakes(sight.name))):
+        if nameless or (len(source.files) > 1 and source.has_namesakes(sight.name)):
             settled = self._is_settled(tracked, sight, now)
             try:
                 original = content_of(self._volume, nameless, sight)

@@ -145,10 +145,12 @@ class Register:
         """Whether everything that the last look saw was read."""
         if source.gone or any(past.seen_bytes > past.read_offset for past in source.past):
             return False
-        return all(
-            tracked.seen_bytes <= tracked.read_offset
-            and tracked not in self.queue.ready
-            and not (tracked.missing and source.missing <= 1)  # of a directory that is gone nothing will show
+        ready = self.queue.ready
+        return not any(
+            tracked.longest > tracked.read_offset
+            or tracked.size > tracked.read_offset
+            or tracked in ready
+            or (tracked.missing and source.missing <= 1)  # of a directory that is gone nothing will show
             for tracked in source.files.values()
         )
 

@@ -35,6 +35,8 @@ def sort_out(
     others: list[FileSight] = []
     by_inode, by_number = _index(source)
     strangers = list(strangers)
+    if not by_inode:
+        return renamed, strangers
     inodes = {sight.inode for sight in strangers}
     for sight in strangers:
         known = by_inode.get((sight.device, sight.inode), ())
@@ -88,7 +90,7 @@ def other_of_the_name(source: TrackedSource, sight: FileSight, judge: Judge) -> 
     """Of several contents that a checkpoint knows by one name, the one that stands there on another inode,
     where it is not the one taken for the last: only a file's generations tell what came after what.
     """
-    likely = source.files.get(sight.name)
+    likely = source.files.get(sight.name) if source.past else None
     for other in source.past:
         is_older = likely is not None and likely.file.path == other.file.path
         is_likely = other.is_restored and not is_older and other.name == sight.name

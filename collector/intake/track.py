@@ -306,6 +306,9 @@ class TrackedSource:
         """The files after which a rotation may have called another one `name`."""
         return (self._stems or Stems(self.files)).namesakes(name)
 
+    def has_namesakes(self, name: str) -> bool:
+        return next(self.namesakes(name), None) is not None
+
     def defer(self, name: str, now: float) -> float:
         """The file may be the copy of another one; returns since when it waits for that to be known."""
         if not isinstance(self.deferred, dict):

@@ -31,13 +31,17 @@ def pack(at: FileCheckpoint) -> bytes | None:
     hashes = _hashes(evidence.head_hash, evidence.tail_hash, prefix)
     if at.holes or hashes is None or not _PLAIN_TEXT.fullmatch(path if name == path else path + name):
         return None
-    numbers = (file.generation, at.offset, at.bytes, at.line_feeds, evidence.device, evidence.inode)
-    return _packed(
-        (*numbers, evidence.head_bytes, evidence.tail_bytes),
-        (hashes[:16], hashes[16:32], hashes[32:]),
-        (path.encode(), name.encode()),
-        terminated=at.terminated,
+    numbers = (
+        file.generation,
+        at.offset,
+        at.bytes,
+        at.line_feeds,
+        evidence.device,
+        evidence.inode,
+        evidence.head_bytes,
+        evidence.tail_bytes,
     )
+    return _packed(numbers, hashes, path.encode(), name.encode(), terminated=at.terminated)
 
 
 def _hashes(head: str, tail: str, prefix: str | None) -> bytes | None:
@@ -58,22 +62,14 @@ def pack_line(fields: Fields) -> bytes | None:
     _, path, generation, name, offset, size, line_feeds, terminated, *evidence = fields
     device, inode, head_bytes, head_hash, tail_bytes, tail_hash, prefix = evidence
     numbers = (generation, offset, size, line_feeds, device, inode, head_bytes, tail_bytes)
-    return _packed(
-        tuple(map(int, numbers)),
-        (unhexlify(head_hash), unhexlify(tail_hash), unhexlify(prefix or b"")),
-        (path, name),
-        terminated=terminated == b"true",
-    )
+    hashes = unhexlify(head_hash + tail_hash + (prefix or b""))
+    return _packed(tuple(map(int, numbers)), hashes, path, name, terminated=terminated == b"true")
 
 
 def _packed(
-    numbers: tuple[int, ...],
-    hashes: tuple[bytes, bytes, bytes],
-    names: tuple[bytes, bytes],
-    *,
-    terminated: bool,
+    numbers: tuple[int, ...], hashes: bytes, path: bytes, name: bytes, *, terminated: bool
 ) -> bytes | None:
-    (head, tail, prefix), (path, name) = hashes, names
+    head, tail, prefix = hashes[:16], hashes[16:32], hashes[32:]
     flags = _TERMINATED * terminated | _HAS_PREFIX * bool(prefix)
     if tail == head:
         tail = b""
