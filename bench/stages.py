@@ -18,7 +18,9 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,17 +28,18 @@ from xxhash import xxh3_128
 
 from bench import data
 from bench.limits import reading
-from bench.line_features import START
+from bench.line_features import CHAIN, COLUMNS, START
 from bench.process import ROOT, Cost
 from bench.result import Result
 from bench.workbench import Bench
 from collector.budget import ARENAS, LARGEST_GROUP_BYTES, LEAST_LINE_BYTES
 from collector.intake.frame import first_line_feeds
 from collector.intake.framing import framing
-from collector.model import BatchSettings, Evidence, FileId, Lines, Origin, Take
+from collector.model import BatchSettings, Evidence, FileId, Lines, Origin, ParseSettings, Take
 from collector.rows.batch import ENCODE_BYTES, part_of
 from collector.rows.columns import columns_of
 from collector.rows.encode import PAGE_BYTES, Encoder, Part, encoder
+from collector.rows.parse.parser import Parser
 
 MAX_LINE_BYTES = 1 << 20
 OBJECT_BYTES = 40 << 20
@@ -44,13 +47,17 @@ OBJECT_BYTES = 40 << 20
 
 WARM_BYTES = 64 << 20
 
-CASES = {
-    "parquet, varied lines": ("varied", "parquet", "plain", None),
-    "raw, varied lines": ("varied", "raw", "plain", None),
-    "CRI, varied lines": ("cri:varied", "parquet", "cri", None),
-    "multi-line (java traces)": ("java", "parquet", "plain", f"^{START}"),
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "parquet, varied lines": ("varied", {}),
+    "raw, varied lines": ("varied", {"format": "raw"}),
+    "CRI, varied lines": ("cri:varied", {"line_format": "cri"}),
+    "multi-line (java traces)": ("java", {"multiline": f"^{START}"}),
+    "regex, varied lines": (
+        "varied",
+        {"parse": ParseSettings(COLUMNS, regex=CHAIN, keep_message=False)},
+    ),
 }
-"""Data, format, line format, and where a record starts."""
+"""Data, and how it is collected, where not as plain lines into Parquet."""
 
 READ, FRAME, FILE_HASH, SPAN_HASH = (
     "read",
@@ -59,8 +66,9 @@ READ, FRAME, FILE_HASH, SPAN_HASH = (
     "XXH3 of the span",
 )
 ROWS, CONTENT_HASH, ZSTD = "rows into columns, check UTF-8", "XXH3 of changed rows", "zstd -1"
-ENCODE, JOIN, WRITE = "the format beside zstd", "join row groups", "write the object"
-STAGES = (READ, FRAME, FILE_HASH, SPAN_HASH, ROWS, CONTENT_HASH, ZSTD, ENCODE, JOIN, WRITE)
+PARSE, ENCODE = "fields of rows", "the format beside zstd"
+JOIN, WRITE = "join row groups", "write the object"
+STAGES = (READ, FRAME, FILE_HASH, SPAN_HASH, ROWS, CONTENT_HASH, PARSE, ZSTD, ENCODE, JOIN, WRITE)
 
 
 def stages(bench: Bench) -> Iterator[Result]:
@@ -101,15 +109,8 @@ class Stages:
 
 
 def main(case: str, path: str) -> None:
-    _, export, line_format, start = CASES[case]
-    settings = BatchSettings(
-        layout="",
-        format=export,  # type: ignore[arg-type]
-        compression="zstd",
-        max_line_bytes=MAX_LINE_BYTES,
-        line_format=line_format,  # type: ignore[arg-type]
-        multiline=start,
-    )
+    usual: dict[str, Any] = {"layout": "", "format": "parquet", "compression": "zstd"}
+    settings = BatchSettings(**{**usual, "max_line_bytes": MAX_LINE_BYTES, **CASES[case][1]})
     through(settings, path, WARM_BYTES)  # what comes first is slower
     spent, size = through(settings, path, sys.maxsize)
     sys.stdout.write(json.dumps({stage: spent[stage] / size for stage in STAGES}))
@@ -146,7 +147,7 @@ def through(settings: BatchSettings, path: str, most: int) -> tuple[Counter[str]
         target.encode(taking)
         taking.mark(None)
     os.close(descriptor)
-    taking.spent[ENCODE] -= taking.spent[ZSTD]
+    taking.spent[ENCODE] -= taking.spent[ZSTD] + taking.spent[PARSE]
     return taking.spent, at
 
 
@@ -157,7 +158,7 @@ class _Target:
         self.parts: list[Part] = []
         self._settings = settings
         self._encoder: Encoder = encoder(settings, ())
-        self._span: tuple[FileId, int, int] | None = None
+        self._parser = Parser(settings.parse) if settings.parse else None
         self._codec = pa.Codec("zstd", 1)
 
     def encode(self, taking: Stages) -> None:
@@ -169,19 +170,24 @@ class _Target:
         step()
         is_raw = self._settings.format == "raw"
         taking.mark(ENCODE if is_raw else JOIN)
-        for text in self._texts():
-            self._codec.compress(text)
+        if self._parser:
+            for part in self.parts:
+                self._parser.parse(part.message)
+        taking.mark(PARSE)
+        plain = self._not_compressed()
+        taking.mark(None)
+        for at in range(0, len(plain), PAGE_BYTES):
+            self._codec.compress(plain[at : at + PAGE_BYTES])
         taking.mark(ZSTD)
         self.parts = []
         if self._encoder.made[0] >= OBJECT_BYTES:
             self._put(taking)
 
-    def _texts(self) -> Iterator[memoryview]:
-        """What the compressor gets of the text, page by page."""
-        for part in self.parts:
-            for buffer in part.contents or (part.message.buffers()[2],):
-                whole = memoryview(buffer)
-                yield from (whole[at : at + PAGE_BYTES] for at in range(0, len(whole), PAGE_BYTES))
+    def _not_compressed(self) -> memoryview:
+        """What the compressor gets, about."""
+        plain = encoder(replace(self._settings, compression="none"), ())
+        plain.prepare(self.parts)()
+        return plain.finish(())
 
     def _put(self, taking: Stages) -> None:
         body = self._encoder.finish(())
