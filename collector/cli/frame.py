@@ -29,7 +29,10 @@ YOUNG_OBJECTS = 10_000
 
 FOR_LIBRARIES = {
     "OPENBLAS_NUM_THREADS": "1",  # numpy's linear algebra is not used here, and starts threads
-    "MIMALLOC_PURGE_DELAY": "1000",  # Arrow's memory, in ms: after 10 it would go back, and be taken again
+    # Arrow's memory. What is free for half a minute the system may have when it needs it; given back at once,
+    # it would be touched for the first time again by each row group.
+    "ARROW_DEFAULT_MEMORY_POOL": "jemalloc",
+    "JE_ARROW_MALLOC_CONF": "dirty_decay_ms:30000,muzzy_decay_ms:-1",
 }
 """They are told by variables alone, which each reads as it is loaded."""
 

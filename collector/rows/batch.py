@@ -244,9 +244,7 @@ def _finish(
 ) -> memoryview:
     for future in encoding:
         future.result()
-    body = encode.finish([(file, span.start, span.end) for (file, _), span in zip(files, spans, strict=True)])
-    pa.default_memory_pool().release_unused()  # else it keeps what the largest batch ever took
-    return body
+    return encode.finish([(file, span.start, span.end) for (file, _), span in zip(files, spans, strict=True)])
 
 
 def part_of(

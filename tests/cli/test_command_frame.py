@@ -100,6 +100,26 @@ def test_a_run_to_the_end_imports_only_what_it_needs(tmp_path: Path):
     assert done.stderr.splitlines()[-1:] == ["set()"], done.stderr
 
 
+def test_arrow_keeps_what_it_freed_for_a_while():
+    """In a process of joblog, memory that Arrow took and freed is taken again, not touched for the first time
+    again, however large.
+    """
+    code = (
+        "import resource, sys\n"
+        "from collector.cli import main\n"
+        "sys.argv[1:] = ['--version']\n"
+        "main()\n"
+        "import pyarrow\n"
+        "faults = []\n"
+        "for _ in range(2):\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    pyarrow.nulls(2 << 20, pyarrow.int64())\n"
+        "    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)\n"
+        "sys.exit(f'{pyarrow.default_memory_pool().backend_name}, {faults[1] < faults[0] / 10}')\n"
+    )
+    assert run(sys.executable, "-c", code).stderr.splitlines() == ["jemalloc, True"]
+
+
 def test_the_version_is_the_package_s():
     """What the collector says it is, is what is installed."""
     assert metadata.version("joblog-collector") == __version__
