@@ -216,14 +216,12 @@ class Finisher:
         known = self._checkpoint.sources.get(source.source) or SourceCheckpoint(source.source, source.origin)
         if known.origin != source.origin or known.retired or source.source not in self._checkpoint.sources:
             self._checkpoint.note_source(replace(known, origin=source.origin, retired=False))
-        committed = self._checkpoint.files_of(source.source)
         live = [*source.files.values(), *source.past]
         # What nothing was taken of has no checkpoint.
         empty = [(each.file.path, each.file.generation) for each in live if not each.committed_offset]
         receipt = build(
             self._checkpoint,
             source.source,
-            committed,
             finished_by=source.finish_by or "idle",
             empty_files=empty,
         )
@@ -233,9 +231,10 @@ class Finisher:
                 _with_last_hole(file, by_place.get((file.path, file.generation))) for file in receipt.files
             )
             receipt = replace(receipt, files=tuple(files))
-        unhashed = [at for at in committed if at.bytes and not at.evidence.prefix_sha256]
-        if not unhashed:
+        if all(file.sha256 for file in receipt.files):
             return receipt, {}
+        committed = self._checkpoint.files_of(source.source)
+        unhashed = [at for at in committed if at.bytes and not at.evidence.prefix_sha256]
         # A file may have moved since its last commit.
         names = {each.file: encode_name(each.name) for each in live}
         void = {(loss.path, loss.generation) for loss in known.losses if loss.reason == "void"}

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from collector.model import FileCheckpoint, FileId, SourceCheckpoint
+from collector.model import FileCheckpoint, FileId, ReceiptFile, SourceCheckpoint
 from collector.state.file_line import TEXT, decode_file, encode_file, plain_fields
-from collector.state.packed import line_of, pack, pack_line, place, unpack
+from collector.state.packed import line_of, pack, pack_line, place, receipt_file, unpack
 
 Key = tuple[str, int]
 """Path and generation."""
@@ -52,6 +52,13 @@ class FileTable(Mapping[FileId, FileCheckpoint]):
     def of(self, source: str) -> Iterator[FileCheckpoint]:
         """The source's files, in no particular order."""
         return (_value(value, source) for value in self._values(source))
+
+    def receipt_files(self, source: str) -> list[ReceiptFile]:
+        """What a receipt says of the source's files, in no particular order."""
+        return [
+            receipt_file(value) if isinstance(value, bytes) else _receipt_file(value)
+            for value in self._values(source)
+        ]
 
     def put(self, at: FileCheckpoint) -> None:
         self._put(at.file, pack(at) or at)
@@ -137,3 +144,14 @@ class FileTable(Mapping[FileId, FileCheckpoint]):
 
 def _value(value: _Value, source: str) -> FileCheckpoint:
     return unpack(value, source) if isinstance(value, bytes) else value
+
+
+def _receipt_file(at: FileCheckpoint) -> ReceiptFile:
+    return ReceiptFile(
+        path=at.file.path,
+        generation=at.file.generation,
+        bytes=at.bytes,
+        lines=at.line_feeds + (1 if at.bytes and not at.terminated else 0),
+        sha256=at.evidence.prefix_sha256,
+        holes=at.holes,
+    )

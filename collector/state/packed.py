@@ -12,7 +12,7 @@ from functools import lru_cache
 from struct import Struct, error
 from sys import intern
 
-from collector.model import Evidence, FileCheckpoint, FileId
+from collector.model import Evidence, FileCheckpoint, FileId, ReceiptFile
 from collector.state.file_line import TEXT, Fields, plain_line
 
 _FIXED = Struct("<BHIQQQQQHH16s")
@@ -114,6 +114,13 @@ def unpack(packed: bytes, source: str) -> FileCheckpoint:
             prefix_sha256=prefix.hex() if prefix else None,
         ),
     )
+
+
+def receipt_file(packed: bytes) -> ReceiptFile:
+    """What a receipt says of the file: less than a checkpoint does, and so it is made in half of the time."""
+    terminated, path, _, (generation, _, size, line_feeds, *_), _, _, prefix = _parts(packed)
+    lines = line_feeds + (1 if size and not terminated else 0)
+    return ReceiptFile(intern(path.decode()), generation, size, lines, prefix.hex() if prefix else None)
 
 
 def line_of(packed: bytes, source: bytes) -> bytes:

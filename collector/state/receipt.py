@@ -24,21 +24,20 @@ _SHA256_OF_NOTHING = sha256().hexdigest()
 def build(
     checkpoint: Checkpoint,
     source: str,
-    committed: Sequence[FileCheckpoint],
     *,
     finished_by: FinishedBy,
     empty_files: Sequence[tuple[str, int]] = (),
 ) -> Receipt:
     """The next revision of the source's receipt. Files, objects and losses come in a fixed order.
 
-    `committed` are the source's files as the checkpoint has them; one that it has no hash of gets null.
+    A file that the checkpoint has no hash of gets null.
     `empty_files` are (encoded path, generation) of files that have no bytes, and so no checkpoint.
     Raises BrokenInvariant for a source that the checkpoint does not know (`note_source` comes first).
     """
     known = checkpoint.sources.get(source)
     if known is None:
         raise BrokenInvariant(f"a receipt of source {source}, of which nothing is known")
-    files = [_file(at) for at in committed]
+    files = checkpoint.files.receipt_files(source)
     if empty_files:
         have = {(file.path, file.generation) for file in files}
         files += [_empty(path, generation) for path, generation in set(empty_files) - have]
@@ -116,17 +115,6 @@ def _substance(files: Sequence[ReceiptFile], hashes: Sequence[ReceiptFile]) -> l
         for file in files
         if file.bytes
     ]
-
-
-def _file(at: FileCheckpoint) -> ReceiptFile:
-    return ReceiptFile(
-        path=at.file.path,
-        generation=at.file.generation,
-        bytes=at.bytes,
-        lines=at.line_feeds + (1 if at.bytes and not at.terminated else 0),
-        sha256=at.evidence.prefix_sha256,
-        holes=at.holes,
-    )
 
 
 def _empty(path: str, generation: int) -> ReceiptFile:

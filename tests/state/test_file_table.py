@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import StateDamaged
-from collector.model import Evidence, FileCheckpoint, FileId, Origin, SourceCheckpoint
+from collector.model import Evidence, FileCheckpoint, FileId, Origin, ReceiptFile, SourceCheckpoint
 from collector.state.codec import seal
 from collector.state.file_line import decode_file, encode_file, plain_fields
 from collector.state.file_table import FileTable
@@ -67,6 +67,19 @@ def test_a_line_gives_back_its_file(file: FileCheckpoint):
         assert unpack(packed, file.file.source) == file
     if fields is not None and packed is not None:
         assert line_of(packed, fields[0]) == line
+
+
+@given(files)
+def test_what_a_receipt_says_of_a_file(file: FileCheckpoint):
+    """It is what the file's checkpoint says, however that is kept."""
+    table = FileTable()
+    table.put(file)
+    lines = file.line_feeds + bool(file.bytes and not file.terminated)
+    said = ReceiptFile(
+        file.file.path, file.file.generation, file.bytes, lines, file.evidence.prefix_sha256, file.holes
+    )
+    assert table.receipt_files(file.file.source) == [said]
+    assert table.receipt_files("another") == []
 
 
 def test_usual_files_are_packed():

@@ -14,9 +14,7 @@ from collector.state.checkpoint import Checkpoint
 
 
 def built(checkpoint, **given):
-    made = receipt.build(
-        checkpoint, "ns_pod", checkpoint.files_of("ns_pod"), finished_by="tombstone", **given
-    )
+    made = receipt.build(checkpoint, "ns_pod", finished_by="tombstone", **given)
     return replace(made, tombstone="0")
 
 
