@@ -102,15 +102,27 @@ def strptime_us(how):
 @given(st.data())
 @hypothesis_settings(max_examples=120, deadline=None)
 def test_times_are_what_strptime_makes_of_them(how, data):
-    """Whole columns as matrices of digits; what looks different one by one; both the same."""
+    """Columns as matrices of digits; what looks different one by one; what stands there again, as before."""
     good = st.datetimes(EARLY, timezones=st.just(UTC)).map(lambda at: at.strftime(how))
     bent = good.flatmap(
         lambda text: st.tuples(
             st.just(text), st.integers(0, max(0, len(text) - 1)), st.sampled_from("0x9 -+é")
         )
     ).map(lambda each: each[0][: each[1]] + each[2] + each[0][each[1] + 1 :])
-    texts = data.draw(st.lists(good | bent | st.sampled_from(["", "-", "x", None]), max_size=6))
+    drawn = data.draw(st.lists(good | bent | st.sampled_from(["", "-", "x", None]), max_size=6))
+    texts = [text for text in drawn for _ in range(data.draw(st.integers(1, 3)))]
     values, failed = time_reader(how)(pa.array(texts, pa.string()))
+    wanted = [one(text, strptime_us(how)) for text in texts]
+    assert microseconds(values) == [value for value, _ in wanted]
+    assert failed.tolist() == [fails for _, fails in wanted]
+
+
+def test_fractions_within_one_second():
+    """Each row has its own, and its own faults, however often the second stands there."""
+    how = "%Y-%m-%d %H:%M:%S.%f"
+    fractions = ["000", "999", "x00", "001", "00 ", "500"]
+    texts = [f"2026-11-23 10:20:{second}.{each}" for second in ("30", "31", "6x") for each in fractions]
+    values, failed = time_reader(how)(pa.array(texts))
     wanted = [one(text, strptime_us(how)) for text in texts]
     assert microseconds(values) == [value for value, _ in wanted]
     assert failed.tolist() == [fails for _, fails in wanted]

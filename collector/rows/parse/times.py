@@ -41,7 +41,7 @@ MONTHS = np.array(
     [int.from_bytes(name, "big") for name in b"jan feb mar apr may jun jul aug sep oct nov dec".split()]
 )
 DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
-DAY_US = 86_400_000_000
+DAY_SECONDS = 86_400
 
 _WIDTHS = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2, "b": 3, "z": 5, "f": 0}
 _PART = re.compile(r"%([A-Za-z%])|([^%])", re.DOTALL)
@@ -159,13 +159,45 @@ def _read(layout: Sequence[_Piece], matrix: NDArray[np.uint8]) -> tuple[Numbers,
     has_fraction = any(piece.directive == "f" for piece in layout)
     if not (1 <= rest <= 6 if has_fraction else rest == 0):
         return None
-    known = np.ones(len(matrix), np.bool_)
-    values: dict[str, Numbers] = {}
-    at = 0
+    parts, at, fraction = [], 0, slice(0)
     for piece in layout:
         width = (_WIDTHS[piece.directive] or rest) if piece.directive else 1
-        part = matrix[:, at : at + width]
+        if piece.directive == "f":
+            fraction = slice(at, at + width)
+        else:
+            parts.append((piece, slice(at, at + width)))
         at += width
+    # Many rows stand in one second: it is read once.
+    firsts, of = _runs(matrix, fraction)
+    seconds, looks_right = _seconds(parts, matrix[firsts])
+    microseconds, known = seconds.take(of) * 1_000_000, looks_right.take(of)
+    if has_fraction:
+        microseconds += _number(matrix[:, fraction], known) * 10 ** (6 - rest)
+    return microseconds, known
+
+
+def _runs(matrix: NDArray[np.uint8], without: slice) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows that differ from the one before, but for the columns `without`; and of each row, by which of them
+    its run begins.
+    """
+    width = matrix.shape[1]
+    flat = matrix.reshape(-1)
+    differs = (flat[width:] != flat[:-width]).reshape(-1, width)
+    differs[:, without] = False
+    begins = np.zeros(len(matrix), np.bool_)
+    begins[0] = True
+    begins[np.flatnonzero(differs) // width + 1] = True
+    return np.flatnonzero(begins), np.cumsum(begins) - 1
+
+
+def _seconds(
+    parts: Sequence[tuple[_Piece, slice]], matrix: NDArray[np.uint8]
+) -> tuple[Numbers, NDArray[np.bool_]]:
+    """Seconds since the epoch, by all parts but the fraction."""
+    known = np.ones(len(matrix), np.bool_)
+    values: dict[str, Numbers] = {}
+    for piece, where in parts:
+        part = matrix[:, where]
         if not piece.directive:
             known &= part[:, 0] == piece.literal
         elif piece.directive == "b":
@@ -174,9 +206,7 @@ def _read(layout: Sequence[_Piece], matrix: NDArray[np.uint8]) -> tuple[Numbers,
             values["z"] = _zone(part, known)
         else:
             values[piece.directive] = _number(part, known)
-    if has_fraction:
-        values["f"] = values["f"] * 10 ** (6 - rest)
-    return _microseconds(values, known)
+    return _since_epoch(values, known)
 
 
 def _number(part: NDArray[np.uint8], known: NDArray[np.bool_]) -> Numbers:
@@ -208,7 +238,7 @@ def _zone(part: NDArray[np.uint8], known: NDArray[np.bool_]) -> Numbers:
     return offset
 
 
-def _microseconds(values: dict[str, Numbers], known: NDArray[np.bool_]) -> tuple[Numbers, NDArray[np.bool_]]:
+def _since_epoch(values: dict[str, Numbers], known: NDArray[np.bool_]) -> tuple[Numbers, NDArray[np.bool_]]:
     year, month, day = values["Y"], values["m"], values["d"]
     nothing = np.zeros(len(known), np.int64)
     hour, minute, second = (values.get(name, nothing) for name in "HMS")
@@ -221,7 +251,6 @@ def _microseconds(values: dict[str, Numbers], known: NDArray[np.bool_]) -> tuple
     march_year, march_month = year - early, np.where(early, month + 9, month - 3)
     days = 365 * march_year + march_year // 4 - march_year // 100 + march_year // 400
     days += (153 * march_month + 2) // 5 + day - 1 - 719_468
-    seconds = (hour * 60 + minute - values.get("z", nothing)) * 60 + second
-    microseconds = days * DAY_US + seconds * 1_000_000 + values.get("f", nothing)
-    known &= (microseconds >= FIRST_US) & (microseconds <= LAST_US)
-    return microseconds, known
+    seconds = days * DAY_SECONDS + (hour * 60 + minute - values.get("z", nothing)) * 60 + second
+    known &= (seconds >= FIRST_US // 1_000_000) & (seconds <= LAST_US // 1_000_000)
+    return seconds, known
