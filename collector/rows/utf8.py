@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from collector.model import Lines
+from collector.rows.parse.scan import Block, gathered
 
 LINE_FEED = 10
 FIRST_BEYOND_ASCII = 0x80
@@ -16,19 +17,9 @@ FIRST_BEYOND_ASCII = 0x80
 def messages(arena: NDArray[np.uint8], lines: Lines) -> tuple[pa.StringArray, pa.BinaryArray | None, int]:
     """The `message` (string) and `raw` (binary) columns of all rows, and how many rows were no UTF-8.
 
-    The arena may be reused afterwards: rows are gathered once, natively. Arrow offsets ascend and
-    meet, so line feeds and gaps lie in the odd slots of an array whose even slots are the rows.
-    `raw` is None where every row is UTF-8.
+    The arena may be reused afterwards: rows are gathered once. `raw` is None where every row is UTF-8.
     """
-    rows = len(lines.starts)
-    offsets = np.empty(2 * rows + 1, np.int32)
-    offsets[0:-1:2] = lines.starts
-    offsets[1::2] = lines.ends
-    offsets[-1] = lines.ends[-1] if rows else 0
-    slots = pa.BinaryArray.from_buffers(
-        pa.binary(), 2 * rows, [None, pa.py_buffer(offsets), pa.py_buffer(arena)]
-    )
-    values = slots.take(pa.array(np.arange(0, 2 * rows, 2, dtype=np.int32)))
+    values = gathered(Block(arena, lines.starts), lines.starts, lines.ends)
     text = values.view(pa.string())
     if not _is_ascii(arena, lines):
         try:

@@ -310,7 +310,11 @@ class Scan:
 
 
 def gathered(block: Block, start: Positions, end: Positions) -> pa.BinaryArray:
-    """data[start:end] of each row; both ascend, and no row's ends before it starts."""
+    """data[start:end] of each row, natively; both ascend, and no row's ends before it starts.
+
+    Arrow's offsets ascend and meet, so what lies between is in the odd slots of an array whose even slots
+    are the rows.
+    """
     rows = len(start)
     offsets = np.empty(2 * rows + 1, np.int32)
     offsets[0:-1:2] = start
