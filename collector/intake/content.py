@@ -192,7 +192,7 @@ def _read(descriptor: int, length: int, offset: int) -> bytes:
 
 def _open_seen(volume: Volume, source: TrackedSource, seen: FileSight | TrackedFile) -> int:
     """Opens what was seen, as long as it was, and nothing that has its name by now."""
-    descriptor, status = volume.open_near(source.directory.parts, seen.name)
+    descriptor, status = volume.open_near(source.directory.below(seen.name))
     is_it = status.st_ino == seen.inode and status.st_dev == seen.device and status.st_size >= seen.size
     if not is_it:
         close(descriptor)
@@ -201,4 +201,4 @@ def _open_seen(volume: Volume, source: TrackedSource, seen: FileSight | TrackedF
 
 
 def _open(volume: Volume, source: TrackedSource, name: str) -> int:
-    return volume.open_file(source.directory.below(name))
+    return volume.open_file(source.directory.below(name).split("/"))

@@ -49,9 +49,9 @@ class SourceDir:
         """The raw names that the path is made of."""
         return tuple(self.path.split("/")) if self.path else ()
 
-    def below(self, name: str) -> tuple[str, ...]:
-        """The parts of a raw name below the source."""
-        return (*self.parts, name) if "/" not in name else (*self.parts, *name.split("/"))
+    def below(self, name: str) -> str:
+        """The raw path of a raw name below the source."""
+        return f"{self.path}/{name}" if self.path else name
 
 
 @value
@@ -170,7 +170,7 @@ class Discovery:
         if self.mtime_ns(source) != mtime_ns:
             return False
         for file in files:
-            status = self.volume.status(f"{source.path}/{file.name}" if source.path else file.name)
+            status = self.volume.status(source.below(file.name))
             if status is None or status.st_size != file.size or status.st_mtime_ns != file.mtime_ns:
                 return False
             if status.st_ino != file.inode or status.st_dev != file.device:

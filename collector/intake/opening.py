@@ -56,7 +56,7 @@ class OpenFiles:
         """Where no more files may be open, closes others of its own first."""
         while True:
             try:
-                return self._volume.open_near(tracked.source.directory.parts, tracked.name)
+                return self._volume.open_near(tracked.source.directory.below(tracked.name))
             except OSError as error:
                 oldest = self._oldest()
                 if error.errno not in EXHAUSTED or oldest is None:

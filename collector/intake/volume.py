@@ -35,7 +35,7 @@ class Volume:
         """Raises VolumeError where `path` is no directory that can be read."""
         self.path = path
         self._root = -1
-        self._near: tuple[tuple[str, ...], int] | None = None
+        self._near: tuple[str, int] | None = None
         """The directory that a file was last opened in by `open_near`."""
         self.device = 0
         try:
@@ -92,17 +92,15 @@ class Volume:
         finally:
             close(directory)
 
-    def open_near(self, directory: tuple[str, ...], name: str) -> tuple[int, os.stat_result]:
-        """As `open_file` of a raw name below this directory, and what the file is. The directory that it is
-        in stays open for the next one, which is often its neighbour, until `leave`: whoever opens a number of
-        files leaves when they are done.
+    def open_near(self, path: str) -> tuple[int, os.stat_result]:
+        """As `open_file` of a path, and what the file is. The directory that it is in stays open for the next
+        one, which is often its neighbour, until `leave`: whoever opens a number of files leaves when they are
+        done.
         """
-        if "/" in name:
-            *between, name = name.split("/")
-            directory = (*directory, *between)
+        directory, _, name = path.rpartition("/")
         if self._near is None or self._near[0] != directory:
             self.leave()
-            self._near = directory, self.open_directory(directory)
+            self._near = directory, self.open_directory(directory.split("/") if directory else ())
         return self.open_within(self._near[1], name)
 
     def leave(self) -> None:
