@@ -238,7 +238,7 @@ class TrackedSource:
         self.files: Few[TrackedFile] = Few()
         """By raw name; changed by `put` and `take` only."""
         self._stems: Stems[TrackedFile] | None = None
-        """The same files by the stem of their name, once there was more than one."""
+        """The same files by the stem of their name, once somebody asked for that while there were several."""
         self.gone: tuple[TrackedFile, ...] = ()
         """No name led to them at the last look: read through their descriptors, or perhaps named anew."""
         self.past: tuple[TrackedFile, ...] = ()
@@ -289,8 +289,6 @@ class TrackedSource:
 
     def put(self, name: str, tracked: TrackedFile) -> None:
         """`name` leads to `tracked` now, which is to be called so before another one is put."""
-        if self._stems is None and self.files and name not in self.files:
-            self._stems = Stems(self.files)
         self.files[name] = tracked
         if self._stems is not None:
             self._stems.put(name, tracked)
@@ -304,6 +302,8 @@ class TrackedSource:
 
     def namesakes(self, name: str) -> Iterator[TrackedFile]:
         """The files after which a rotation may have called another one `name`."""
+        if self._stems is None and len(self.files) > 1:
+            self._stems = Stems(self.files)
         return (self._stems or Stems(self.files)).namesakes(name)
 
     def has_namesakes(self, name: str) -> bool:

@@ -302,12 +302,12 @@ def _noted(
     `objects` are those of sources of the same record, by those that they had before: kept once for all.
     """
     known = known or SourceCheckpoint(touch.origin.source, touch.origin)
-    observed_us = touch.observed_us
-    # Only the first and the last one: a source may have thousands of files.
-    seen = [_at(us) for us in {min(observed_us), max(observed_us)}] if observed_us else []
-    seen += [at for at in (known.first_observed_at, known.last_observed_at) if at is not None]
-    return replace(
-        known,
+    seen = [at for at in (known.first_observed_at, known.last_observed_at) if at is not None]
+    if touch.observed_us:  # only the first and the last one: a source may have thousands of files
+        seen += [_at(min(touch.observed_us)), _at(max(touch.observed_us))]
+    # Field by field: `replace` takes four times as long, of each source of each record.
+    return SourceCheckpoint(
+        source=known.source,
         origin=touch.origin if known.retired or not known.origin.matched else known.origin,
         objects=objects.setdefault(known.objects, (*known.objects, record.object_key))
         if touch.rows
@@ -315,8 +315,10 @@ def _noted(
         losses=(*known.losses, *touch.losses),
         first_observed_at=min(seen, default=None),
         last_observed_at=max(seen, default=None),
-        retired=False,
-        finished_by=None,
+        revision=known.revision,
+        tombstone=known.tombstone,
+        generation_floor=known.generation_floor,
+        receipted_at=known.receipted_at,
     )
 
 

@@ -19,6 +19,8 @@ _FIXED = Struct("<BHIQQQQQHH16s")
 """Flags, length of the path, generation, offset, bytes, line feeds, device, inode, head and tail bytes, the
 head's hash. After it the tail's where that is another, the prefix's where there is one, path and name.
 """
+_PLACE = Struct("<BHI")
+"""Its start."""
 _TERMINATED, _OWN_TAIL, _HAS_PREFIX, _OWN_NAME = 1, 2, 4, 8
 _PLAIN_TEXT = re.compile(TEXT.decode())
 _HASH_DIGITS, _LONG_HASH_DIGITS = 32, 64
@@ -87,7 +89,7 @@ def _packed(
 
 def place(packed: bytes) -> tuple[bytes, int]:
     """Path and generation."""
-    flags, length, generation, *_ = _FIXED.unpack_from(packed)
+    flags, length, generation = _PLACE.unpack_from(packed)
     start = _path_start(flags)
     return packed[start : start + length], generation
 
