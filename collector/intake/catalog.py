@@ -303,7 +303,7 @@ class Catalog(Register):
         source.settle(sight.name)
         self.queue.drop(copy)
         self.queue.close(original)
-        del self.by_id[copy.file]
+        self._untrack(copy)
         source.give_back(copy.file)
         source.put(sight.name, original)
         self._grow(original, sight, now)

@@ -38,11 +38,11 @@ class SourceDir:
 
     path: str
     flat: bool
-    source: str = field(init=False, compare=False)
-    """The encoded name."""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "source", encode_name(self.path) or ".")
+    @property
+    def source(self) -> str:
+        """The encoded name."""
+        return encode_name(self.path) or "."
 
     @property
     def parts(self) -> tuple[str, ...]:

@@ -175,6 +175,8 @@ class Reader:
         counts = zip(reads, lines.consumed.tolist(), lines.row_counts.tolist(), feeds, strict=True)
         for read, consumed, rows, found in counts:
             takes.append(self._advance(read, consumed, rows, line_feeds=found))
+            if consumed:
+                catalog.taken(read.tracked)
             self._requeue(catalog, read, consumed)
         return takes
 

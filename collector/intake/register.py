@@ -36,7 +36,9 @@ class Register:
         self.sources: dict[str, TrackedSource] = {}
         self.unmatched = 0
         """How many of them the layout does not match."""
-        self.by_id: dict[FileId, TrackedFile] = {}
+        self._files = 0
+        self._uncommitted: dict[FileId, TrackedFile] = {}
+        """Files of which more was taken than is committed: a commit speaks of no others."""
         self.queue = Queue(
             partial_after_seconds=partial_after_seconds, record_after_seconds=record_after_seconds
         )
@@ -120,7 +122,7 @@ class Register:
         self.unsettled.pop(source, None)
         for tracked in (*source.files.values(), *source.gone, *source.past):
             self.queue.drop(tracked)
-            self.by_id.pop(tracked.file, None)
+            self._untrack(tracked)
 
     def take_forgotten(self) -> list[SourceDir]:
         """The directories of sources that were forgotten since the last call: there, they would be new."""
@@ -131,15 +133,19 @@ class Register:
         """Retention deleted the file, of which all is committed: what comes under its name is another one."""
         tracked.source.take(tracked.name)
         self.queue.drop(tracked)
-        self.by_id.pop(tracked.file, None)
+        self._untrack(tracked)
 
     def files(self) -> int:
-        return len(self.by_id)
+        return self._files
 
     def _track(self, source: TrackedSource, file: FileId, name: str, *, is_new: bool = True) -> TrackedFile:
         origin = self._layout.file_origin(source.origin, tuple(name.split("/")))
-        tracked = self.by_id[file] = TrackedFile(source, file, origin, name, is_new=is_new)
-        return tracked
+        self._files += 1
+        return TrackedFile(source, file, origin, name, is_new=is_new)
+
+    def _untrack(self, tracked: TrackedFile) -> None:
+        self._files -= 1
+        self._uncommitted.pop(tracked.file, None)
 
     def is_drained(self, source: TrackedSource) -> bool:
         """Whether everything that the last look saw was read."""
@@ -191,16 +197,24 @@ class Register:
         for tracked in source.past[:-MOST_PAST]:
             if tracked.committed_offset >= tracked.taken_offset and tracked.missing > 2:
                 source.past = without(source.past, tracked)
-                self.by_id.pop(tracked.file, None)
+                self._untrack(tracked)
 
     def has_failures(self) -> bool:
         return any(self.is_stuck(source) for source in self.sources.values())
 
+    def taken(self, tracked: TrackedFile) -> None:
+        """More of the file was read into a batch."""
+        self._uncommitted[tracked.file] = tracked
+
     def committed(self, source: str, path: str, generation: int, offset: int) -> None:
         """The destination has the file up to `offset`: only this moves the committed position."""
-        tracked = self.by_id.get(FileId(source, path, generation))
-        if tracked is not None:
-            tracked.committed_offset = max(tracked.committed_offset, offset)
+        file = FileId(source, path, generation)
+        tracked = self._uncommitted.get(file)
+        if tracked is None:
+            return
+        tracked.committed_offset = max(tracked.committed_offset, offset)
+        if tracked.committed_offset >= tracked.taken_offset:
+            del self._uncommitted[file]
 
     def give_up(self, tracked: TrackedFile) -> None:
         """Counts what is left of a file that cannot be read as lost."""

@@ -85,7 +85,7 @@ def test_the_clock_of_a_file_server_is_wrong(site: Site, begin: Callable[[], Dri
     driven = begin()
     turns(driven, 3)
     assert created(driven, RECEIPTS) == 0
-    (tracked,) = driven.parts.catalog.by_id.values()
+    ((tracked,),) = (source.files.values() for source in driven.parts.catalog)
     assert tracked.read_offset == len("whole\n")
     turns(driven, site.idle_seconds - 60)
     assert created(driven, RECEIPTS) == 0
