@@ -34,7 +34,7 @@ def _is_still_there(descriptor: int, at: FileCheckpoint) -> bool:
     known = at.evidence
     head = os.pread(descriptor, known.head_bytes, 0)
     tail = os.pread(descriptor, known.tail_bytes, at.offset - known.tail_bytes)
-    return (short_hash(head), short_hash(tail)) == (known.head_hash, known.tail_hash)
+    return (short_hash(head).hex(), short_hash(tail).hex()) == (known.head_hash, known.tail_hash)
 
 
 def data_sha256(descriptor: int, at: FileCheckpoint) -> str:

@@ -22,13 +22,21 @@ if TYPE_CHECKING:
 
 HEAD_BYTES = 1024
 TAIL_BYTES = 256
-HASH_DIGITS = 32
-NOTHING = hashlib.sha256(b"").hexdigest()[:HASH_DIGITS]
+HASH_BYTES = 16
+NOTHING = hashlib.sha256(b"").digest()[:HASH_BYTES]
 
 
-def short_hash(data: bytes | bytearray | memoryview) -> str:
-    """The hash that evidence is written with: the first 32 hex digits of SHA-256."""
-    return hashlib.sha256(data).hexdigest()[:HASH_DIGITS]
+def short_hash(data: bytes | bytearray | memoryview) -> bytes:
+    """The hash that evidence is written with, in hex digits: the first 16 bytes of SHA-256."""
+    return hashlib.sha256(data).digest()[:HASH_BYTES]
+
+
+def _hash_of(digits: str) -> bytes:
+    """What is no hash is that of nothing that could be read."""
+    try:
+        return bytes.fromhex(digits)
+    except ValueError:
+        return b""
 
 
 NO_GENERATIONS: Few[int] = Few()
@@ -128,8 +136,10 @@ class TrackedFile:
         self.size = self.longest = checkpoint.offset
         evidence = checkpoint.evidence
         self.device, self.inode = evidence.device, evidence.inode
-        self.head_bytes, self.head_hash = evidence.head_bytes, evidence.head_hash
-        self.tail_bytes, self.tail_hash = evidence.tail_bytes, evidence.tail_hash
+        self.head_bytes, self.head_hash = evidence.head_bytes, _hash_of(evidence.head_hash)
+        is_short = evidence.tail_hash == evidence.head_hash  # then one copy will do
+        self.tail_bytes = evidence.tail_bytes
+        self.tail_hash = self.head_hash if is_short else _hash_of(evidence.tail_hash)
         self.terminated = checkpoint.terminated or not checkpoint.bytes
 
     def sighted(self, sight: FileSight) -> None:
@@ -190,9 +200,9 @@ class TrackedFile:
             device=self.device,
             inode=self.inode,
             head_bytes=self.head_bytes,
-            head_hash=self.head_hash,
+            head_hash=self.head_hash.hex(),
             tail_bytes=self.tail_bytes,
-            tail_hash=self.tail_hash,
+            tail_hash=self.tail_hash.hex(),
             prefix_sha256=self.prefix.hexdigest() if self.prefix is not None else None,
         )
 

@@ -904,6 +904,21 @@ def test_an_inode_number_travels_in_evidence(story: Story):
     assert (source.files["a"].device, source.files["a"].inode) == (1 << 63, (1 << 64) - 1)
 
 
+def test_a_hash_that_is_none_is_like_no_content(story: Story):
+    """In a checkpoint that somebody else wrote: the file is taken for another one."""
+    log = story.pod / "app.log"
+    log.write_bytes(b"one\n")
+    status = log.stat()
+    file = FileId(POD, "app.log", 0)
+    evidence = Evidence(status.st_dev, status.st_ino, 4, "no hash", 4, "nor this")
+    story.checkpoints[file] = FileCheckpoint(
+        file, "app.log", offset=4, bytes=4, line_feeds=1, terminated=True, evidence=evidence
+    )
+    story.restart()
+    story.turns(3)
+    assert [row.data for row in story.rows[replace(file, generation=1)]] == [b"one"]
+
+
 # --- holes
 
 
