@@ -171,6 +171,8 @@ def test_a_hint_leads_to_a_look_at_once(watched: Scanned):
         (pod / "app.log").write_bytes(numbered(0, 5))
         make_old(pod / "app.log")
     watched.turns(200)
+    # Right after a look at the other one, which is not due for a while then.
+    assert any(OTHER in watched.turns(1.0) for _ in range(2 * int(LONGEST_INTERVAL_SECONDS)))
     append(watched.story.pod / "app.log", numbered(5, 5))
     looked = until(lambda: watched.story.text.get(("app.log", 0)) != numbered(0, 5), watched.turn)
     assert set(looked) <= {POD}
