@@ -30,6 +30,7 @@ from collector.intake.scan import Scanner
 from collector.intake.track import TrackedSource
 from collector.intake.volume import Volume
 from collector.model import Origin, Owner
+from collector.pace import Pace
 from collector.pipeline import Clock, Pipeline, Plan
 from collector.retention import Outlook, Retention
 from collector.sink.ledger import Ledger
@@ -133,8 +134,7 @@ class Assembly:
         store: Store,
         *,
         stack: ExitStack,
-        wake: Callable[[], None],
-        hurry: Callable[[], None],
+        pace: Pace,
         give_up: Callable[[], None],
         emit: Emit,
     ) -> None:
@@ -142,7 +142,7 @@ class Assembly:
         self._ground = ground
         self._store = store
         self._stack = stack
-        self._wake, self._hurry = wake, hurry
+        self._pace = pace
         self._give_up = give_up
         self._emit = emit
         self._origins: dict[str, Origin] = {}
@@ -227,7 +227,7 @@ class Assembly:
             finisher=finisher,
             pool=pool,
             clock=task.clock,
-            wake=self._wake,
+            wake=self._pace.wake,
             emit=self._emit,
         )
         self._stack.callback(pipeline.close)
@@ -309,7 +309,7 @@ class Assembly:
         from collector.intake.watch import Watch  # noqa: PLC0415 - see above
 
         own, seen = Volume(volume.path), self._ground.discovery
-        watch = Watch(own, volume.name, seen, wake=self._wake, hurry=self._hurry, emit=self._emit)
+        watch = Watch(own, volume.name, seen, grew=self._pace.grew, hurry=self._pace.hurry, emit=self._emit)
         hinted = Hinted(seen, catalog, watch, reader.adopt)
         self._stack.callback(hinted.close)
         return kind, why, hinted
@@ -343,7 +343,7 @@ class Assembly:
             complete=self._task.complete,
             follow=not self._task.once,
             clock=self._task.clock.steady,
-            wake=self._wake,
+            wake=self._pace.wake,
             emit=emit,
         )
         self._stack.callback(finisher.close)
@@ -367,7 +367,7 @@ class Assembly:
             store=self._store,
             tombstone=self._task.volume.tombstone,
             clock=self._task.clock,
-            wake=self._wake,
+            wake=self._pace.wake,
             emit=emit,
         )
         self._stack.callback(retention.close)

@@ -220,7 +220,7 @@ def _limits_of_notification(settings: VolumeConfig) -> list[str]:
         shard=0,
         shards=1,
     )
-    watch = Watch(volume, settings.name, discovery, wake=_nothing, hurry=_nothing, emit=note)
+    watch = Watch(volume, settings.name, discovery, grew=_nothing, hurry=_nothing, emit=note)
     watch.enter(())
     watch.close()
     return limits

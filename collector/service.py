@@ -25,6 +25,7 @@ from collector.events import CollectorFailed, Emit, Event, HttpUnavailable
 from collector.intake.read import raise_open_files_limit
 from collector.logs import configure, log_event
 from collector.model import Owner
+from collector.pace import Pace
 from collector.pipeline import Clock
 from collector.retention import Outlook
 from collector.shard import DRAIN_SECONDS, Shard, overdue
@@ -118,8 +119,7 @@ def _outlook(task: Task, store: Store) -> list[Outlook]:
             ground,
             retrying,
             stack=stack,
-            wake=lambda: None,
-            hurry=lambda: None,
+            pace=Pace(task.clock.monotonic, task.config.batch.max_age_seconds),
             give_up=give_up.set,
             emit=log_event,
         )

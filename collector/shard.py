@@ -18,6 +18,7 @@ from collector.events import (
     Emit,
     Event,
 )
+from collector.pace import Pace
 from collector.sink.retry import Retrying
 from collector.sink.store import Store
 from collector.status import ShardStatus
@@ -30,11 +31,6 @@ STATUS_PART = 200
 """Of thousands of sources the status is told less often: it takes at most this part of the time."""
 
 LONGEST_WAIT_SECONDS = 1.0
-
-GATHER_SECONDS = 0.02
-"""How long hints of growth are gathered once one came, so that many small writes make one turn and not one
-each. New files and their first bytes wait for nothing.
-"""
 
 FINISHED = attrgetter("finished")
 """Of a source; of a hundred thousand the quickest way to ask."""
@@ -50,8 +46,7 @@ class Shard:
         self._task = task
         self._ground = open_ground(task)
         self._emit = emit
-        self._wake = threading.Event()
-        self._hurry = threading.Event()
+        self._pace = Pace(task.clock.monotonic, task.config.batch.max_age_seconds)
         self._stop = threading.Event()
         self._give_up = threading.Event()
         self._destination_error = ""
@@ -69,8 +64,7 @@ class Shard:
         self._stop.set()
         if self._parts is None:
             self._give_up.set()  # nothing was read yet: there is nothing to wait for the destination with
-        self._hurry.set()
-        self._wake.set()
+        self._pace.hurry()
 
     def status(self) -> ShardStatus:
         return self._status
@@ -98,8 +92,7 @@ class Shard:
             ground,
             self._store,
             stack=stack,
-            wake=self._wake.set,
-            hurry=self._hurry.set,
+            pace=self._pace,
             give_up=self._give_up.set,
             emit=self._emit,
         )
@@ -126,10 +119,12 @@ class Shard:
 
     def _collect(self, parts: Parts) -> int:
         while not self._stop.is_set():
-            if not self._turn(parts):
-                self._wait(parts)
-                self._hurry.wait(GATHER_SECONDS)
-            self._hurry.clear()
+            moved = self._turn(parts)
+            if parts.scanner.has_more or (moved and (parts.catalog.queue.ready or parts.catalog.urgent)):
+                continue
+            if moved:
+                self._pace.rest()
+            self._pace.wait(self._due_seconds(parts))
         self._state, self._reason = "draining", "told to stop"
         self._drain(parts, DRAIN_SECONDS)
         reason = "told to stop; all that was read is committed"
@@ -157,17 +152,15 @@ class Shard:
             self._publish()
         return moved
 
-    def _wait(self, parts: Parts) -> None:
-        """Sleeps until something is due, or somebody wakes the loop."""
+    def _due_seconds(self, parts: Parts) -> float:
+        """In how many seconds something is due, if nobody wakes the loop before."""
         seconds = self._task.clock.monotonic()
         due = parts.scanner.next_at(seconds) - seconds
-        self._wake.wait(min(max(due, 0.001), parts.pipeline.due_seconds(), LONGEST_WAIT_SECONDS))
-        self._wake.clear()
+        return min(max(due, 0.001), parts.pipeline.due_seconds(), LONGEST_WAIT_SECONDS)
 
     def _rest(self) -> None:
         """Waits a moment, or until somebody wakes the loop."""
-        self._wake.wait(0.05)
-        self._wake.clear()
+        self._pace.pause(0.05)
 
     def _turn_until_read(self, parts: Parts) -> bool:
         """Turns until all that was there is read and receipted; false if told to stop before."""
@@ -179,7 +172,7 @@ class Shard:
             parts.pipeline.seal()
             if self._is_all_read(parts, began) and parts.pipeline.is_shipped() and not parts.finisher.busy:
                 return True
-            self._wait(parts)
+            self._pace.pause(self._due_seconds(parts))
         return False
 
     def _is_all_read(self, parts: Parts, began: float) -> bool:
@@ -200,8 +193,7 @@ class Shard:
                 if parts.pipeline.is_shipped():
                     return  # receipts that are left are written by the next start
                 raise overdue()
-            self._wake.wait(0.05)
-            self._wake.clear()
+            self._rest()
 
     # --- status
 

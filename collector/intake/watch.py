@@ -16,6 +16,7 @@ from itertools import count
 from typing import Protocol
 
 from watchdog.observers.inotify_c import (
+    DEFAULT_EVENT_BUFFER_SIZE,
     CallbackId,
     InotifyConstants,
     InotifyEvent,
@@ -46,6 +47,9 @@ MOST_OPENED = 512
 MOST_FRESH = 4096
 """Files whose first bytes are waited for, and told without delay."""
 
+REST_SECONDS = 0.005
+"""So long a new file may wait to be told of beside others that grow."""
+
 _LIMITS = {
     errno.ENOSPC: "fs.inotify.max_user_watches",
     errno.EMFILE: "fs.inotify.max_user_instances",
@@ -75,9 +79,26 @@ class Interest(Protocol):
     def wants_directory(self, directory: Parts) -> bool: ...
 
 
+class _Events(InotifyFD):
+    """Rests for a moment between reads that tell only of more bytes. Who writes line by line makes thousands
+    of events a second; those of one file in a row come as one where nobody took the first.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_rest = False
+
+    def read_events(self, *, event_buffer_size: int = DEFAULT_EVENT_BUFFER_SIZE) -> list[InotifyEvent]:
+        if self.may_rest:
+            self.stopped_event.wait(REST_SECONDS)
+        events = super().read_events(event_buffer_size=event_buffer_size)
+        self.may_rest = all(event.is_modify for event in events)
+        return events
+
+
 class Watch:
-    """Collects hints on a thread of its own. `wake` is called there at each, and `hurry` as well where it
-    should not wait for others: something came or went, or the first bytes of a file.
+    """Collects hints on a thread of its own. There `hurry` is called where something came or went, or at the
+    first bytes of a file, and `grew` at any others.
     """
 
     def __init__(
@@ -86,14 +107,14 @@ class Watch:
         name: str,
         interest: Interest,
         *,
-        wake: Callable[[], None],
+        grew: Callable[[], None],
         hurry: Callable[[], None],
         emit: Emit,
     ) -> None:
         """`volume` is for this watch alone, which closes it. Until `add` or `enter`, its root is watched."""
         self._volume, self._name, self._interest = volume, name, interest
         self._root = os.fsencode(os.path.realpath(volume.path))
-        self._wake, self._hurry = wake, hurry
+        self._grew, self._hurry = grew, hurry
         self._emit = emit
         self._lock = threading.Lock()
         self._hints = Hints()
@@ -104,9 +125,9 @@ class Watch:
         self._closed = False
         self.is_limited = False
         """Whether a directory could not be watched: polling serves it."""
-        self._inotify: InotifyFD | None = None
+        self._inotify: _Events | None = None
         try:
-            self._inotify = InotifyFD()
+            self._inotify = _Events()
         except OSError as error:
             self._limited(error)
             return
@@ -197,7 +218,7 @@ class Watch:
     def on_queue_overflow(self) -> None:
         with self._lock:
             self._hints.overflowed = True
-        self._hurried()
+        self._hurry()
 
     def _written(self, directory: Parts, name: str) -> None:
         at = directory, name
@@ -206,8 +227,11 @@ class Watch:
             is_first = at in self._fresh
             self._fresh.pop(at, None)
         if is_first:
+            if self._inotify is not None:
+                self._inotify.may_rest = False
             self._hurry()
-        self._wake()
+        else:
+            self._grew()
 
     def _moved(self, directory: Parts, name: str, *, came: bool) -> None:
         below = (*directory, name)
@@ -219,14 +243,14 @@ class Watch:
                 self._watched.pop(below, None)  # the next one of this name is another directory
         if is_new:
             self.enter(below)
-        self._hurried()
+        self._hurry()
 
     def _came_or_went(self, directory: Parts, name: str, *, came: bool) -> None:
         if came:
             self._open(directory, name)
         with self._lock:
             self._hints.entries[directory] = None
-        self._hurried()
+        self._hurry()
 
     def _tell_entries(self, directory: Parts) -> list[Parts]:
         """Takes in what a new directory holds; returns the directories in it."""
@@ -261,10 +285,6 @@ class Watch:
             return  # gone already, or not for this user: a look says so
         with self._lock:
             self._hints.opened.append((directory, name, descriptor))
-
-    def _hurried(self) -> None:
-        self._hurry()
-        self._wake()
 
     def _limited(self, error: OSError) -> None:
         """Says once that polling serves what cannot be watched."""

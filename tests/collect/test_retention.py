@@ -22,6 +22,7 @@ from collector.config import load
 from collector.events import Event
 from collector.intake.volume import Volume
 from collector.model import Owner
+from collector.pace import Pace
 from collector.service import CLOCK
 from collector.sink.destination import open_store
 from collector.sink.retry import RetryPolicy
@@ -359,8 +360,7 @@ def _assembled(site: RetainingSite, kind: type[Volume]) -> Iterator[tuple[Parts,
             ground,
             open_store(site.to),
             stack=stack,
-            wake=lambda: None,
-            hurry=lambda: None,
+            pace=Pace(task.clock.monotonic, task.config.batch.max_age_seconds),
             give_up=lambda: None,
             emit=events.append,
         )

@@ -226,7 +226,7 @@ def watch(story: Story, hurried: threading.Event) -> Watch:
         Volume(story.root),
         "default",
         story.discovery,
-        wake=hurried.set,
+        grew=hurried.set,
         hurry=hurried.set,
         emit=story.events.append,
     )

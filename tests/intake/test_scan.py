@@ -66,7 +66,7 @@ def watched(story: Story) -> Iterator[Scanned]:
         Volume(story.root),
         "default",
         story.discovery,
-        wake=nobody,
+        grew=nobody,
         hurry=nobody,
         emit=story.events.append,
     )

@@ -19,7 +19,7 @@ from collector.intake.globs import Selection
 from collector.intake.layout import Layout
 from collector.intake.mounts import choose, file_system_type
 from collector.intake.volume import Volume, close
-from collector.intake.watch import Hints, Watch
+from collector.intake.watch import REST_SECONDS, Hints, Watch
 
 DEADLINE_SECONDS = 10.0
 
@@ -47,11 +47,15 @@ class Hinted:
             volume,
             "default",
             discovery,
-            wake=self.woken.set,
-            hurry=self.hurried.set,
+            grew=self.woken.set,
+            hurry=self._hurry,
             emit=self.events.append,
         )
         self.watch.enter(())
+
+    def _hurry(self) -> None:
+        self.hurried.set()
+        self.woken.set()
 
     def take(self) -> Hints:
         hints = self.watch.take_hints()
@@ -116,7 +120,7 @@ def test_a_tree_that_grows_while_it_is_entered(root: Path):
     A deep tree in one source keeps nobody waiting.
     """
     woken, interest = threading.Event(), Counting()
-    watch = Watch(Growing(root), "default", interest, wake=woken.set, hurry=woken.set, emit=print)
+    watch = Watch(Growing(root), "default", interest, grew=woken.set, hurry=woken.set, emit=print)
     (root / "d").mkdir()
     (root / "end").mkdir()
     deadline, seen = time.monotonic() + DEADLINE_SECONDS, set[tuple[str, ...]]()
@@ -361,3 +365,28 @@ def test_the_file_system_of_a_path():
     """The innermost mount counts, also through a link."""
     assert file_system_type(Path("/proc/self/task")) == "proc"
     assert file_system_type(Path("/proc/self/root/proc")) == "proc"
+
+
+def test_who_writes_line_by_line_is_not_told_of_for_each_line(tmp_path: Path) -> None:
+    """Thousands of small writes to one file make few hints: one after each rest, one after the last."""
+    grown = []
+    told = threading.Event()
+
+    def grew() -> None:
+        grown.append((tmp_path / "d" / "app.log").stat().st_size)
+        told.set()
+
+    (tmp_path / "d").mkdir()
+    watch = Watch(Volume(tmp_path), "default", Counting(), grew=grew, hurry=lambda: None, emit=print)
+    watch.enter(())
+    writes, began = 5000, time.monotonic()
+    with (tmp_path / "d" / "app.log").open("wb", buffering=0) as file:
+        for _ in range(writes):
+            file.write(b"line\n")
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not grown or grown[-1] < 5 * writes:
+        assert told.wait(max(0, deadline - time.monotonic())), f"{len(grown)} hints"
+        told.clear()
+    rests = (time.monotonic() - began) / REST_SECONDS
+    watch.close()
+    assert len(grown) <= rests + 3

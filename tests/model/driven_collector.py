@@ -15,6 +15,7 @@ from collector.config import BatchConfig, Config, LimitsConfig, VolumeConfig
 from collector.events import Event
 from collector.intake.track import TrackedSource
 from collector.model import Owner
+from collector.pace import Pace
 from collector.pipeline import Clock
 from collector.shard import Shard
 from collector.sink.local import LocalStore
@@ -129,8 +130,7 @@ class Driven:
             ground,
             retrying,
             stack=self.stack,
-            wake=lambda: None,
-            hurry=lambda: None,
+            pace=Pace(task.clock.monotonic, task.config.batch.max_age_seconds),
             give_up=lambda: None,
             emit=_ignore,
         )

@@ -12,6 +12,7 @@ from driven_collector import Site
 
 from collector.assembly import Assembly, Task, open_ground
 from collector.events import Event
+from collector.pace import Pace
 from collector.pipeline import Clock
 from collector.shard import Shard
 
@@ -66,8 +67,7 @@ def test_what_was_surveyed_is_not_read_again(site: Site):
             ground,
             site.store,
             stack=stack,
-            wake=nothing,
-            hurry=nothing,
+            pace=Pace(task.clock.monotonic, task.config.batch.max_age_seconds),
             give_up=nothing,
             emit=ignore,
         )
