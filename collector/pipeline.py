@@ -40,6 +40,9 @@ ROW_GROUPS_AT_ONCE = 2
 GATHER_BYTES = 512 << 10
 """So many bytes are worth another thread that makes columns of them; fewer are done before it is awake."""
 
+MTIME_STEP_SECONDS = 0.01
+"""A file's time is that of the last tick of the system's clock: perhaps before it was written by so much."""
+
 SNAPSHOT_EVERY = 512
 """Commit records after which a checkpoint is put into the destination, so that a rebuild reads few."""
 
@@ -172,7 +175,7 @@ class Pipeline:
         """Tells of files of which this is the first that was read, and how long that took."""
         for read in reads:
             written_at = read.mtime_ns / 1e9
-            if not read.start and read.length and written_at >= self._began_at:
+            if not read.start and read.length and written_at >= self._began_at - MTIME_STEP_SECONDS:
                 file, read_at = read.tracked.file, self._clock.wall()
                 self._emit(FirstRead(self._plan.volume, file.source, file.path, written_at, read_at))
                 self._found_after.append(max(0.0, read_at - written_at))
