@@ -87,9 +87,10 @@ class Reached:
 def reached(results: Sequence[Result]) -> Iterator[Reached]:
     """One for each target and case; none where what it needs was not measured, such as peers."""
     peer = best_peer(results)
+    runs = [result for result in results if result.program == "joblog" and not result.stages]
     for pattern, bound, unit in TARGETS:
-        for result in results:
-            if result.program == "joblog" and re.fullmatch(pattern, result.case):
+        for result in runs:
+            if re.fullmatch(pattern, result.case):
                 by_cpu, by_clock, counts = UNITS.get(unit) or (_none, _note(unit), "clock")
                 cpu, clock = by_cpu(result), by_clock(result)
                 if unit == TIMES_PEER and peer:

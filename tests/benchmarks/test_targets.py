@@ -35,3 +35,10 @@ def test_one_file_of_the_same_bytes(tmp_path: Path) -> None:
     volume = data.many_files(tmp_path, 3, 20 << 10, 2)
     parts = [file.read_bytes() for file in sorted(volume.rglob("*.log"))]
     assert [file.read_bytes() for file in data.as_one_file(volume).rglob("*.log")] == [b"".join(parts)]
+
+
+def test_what_stages_come_to_is_no_run() -> None:
+    """Their sum bears the name of a case, and is not what that was to reach."""
+    cost = Cost(1.0, 1.0, 1)
+    stages = Result("CRI, varied lines", "joblog", 1, cost, limit_cost=cost, stages={"read": 1.0})
+    assert not list(reached([stages]))
