@@ -18,7 +18,7 @@ from collector.intake.discover import Discovery, Look, Skipped
 from collector.intake.listing import Listing
 from collector.intake.look import AsItWas, Glance, Looker
 from collector.intake.names import encode_name
-from collector.intake.track import TrackedSource
+from collector.intake.track import LONG_SINCE, TrackedSource
 
 if TYPE_CHECKING:
     from collector.intake.hinted import Hinted
@@ -209,7 +209,7 @@ class Scanner:
         for directory in self._listing.gone:
             source = self._catalog.sources.get(directory.source)
             if source is not None:
-                source.looked_at = float("-inf")  # whatever it said in this tick
+                source.looked_at = LONG_SINCE  # whatever it said in this tick
                 self._due.append(source)
 
     def _check_mounted(self) -> None:

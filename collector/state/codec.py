@@ -7,13 +7,13 @@ The formats are described in `docs/state-format.md`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Annotated, Literal, TypeVar
 from zlib import crc32
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
+from collector.adapters import adapter
 from collector.errors import StateDamaged, StateError
 from collector.model import (
     FORMAT,
@@ -73,29 +73,6 @@ class Change:
     retired: str | None = None
 
 
-# Made when first used: each takes milliseconds, and a start needs few of them.
-
-
-@cache
-def _snapshot_header() -> TypeAdapter[SnapshotHeader]:
-    return TypeAdapter(SnapshotHeader)
-
-
-@cache
-def _journal_header() -> TypeAdapter[JournalHeader]:
-    return TypeAdapter(JournalHeader)
-
-
-@cache
-def _change() -> TypeAdapter[Change]:
-    return TypeAdapter(Change)
-
-
-@cache
-def _source() -> TypeAdapter[SourceCheckpoint]:
-    return TypeAdapter(SourceCheckpoint)
-
-
 def seal(body: bytes) -> bytes:
     """The line for a JSON object that has at least one key."""
     head = body[:-1]
@@ -109,15 +86,15 @@ def intact(line: bytes) -> bool:
 
 
 def encode_snapshot_header(header: SnapshotHeader) -> bytes:
-    return seal(_snapshot_header().dump_json(header))
+    return seal(adapter(SnapshotHeader).dump_json(header))
 
 
 def encode_journal_header(header: JournalHeader) -> bytes:
-    return seal(_journal_header().dump_json(header))
+    return seal(adapter(JournalHeader).dump_json(header))
 
 
 def encode_source(source: SourceCheckpoint) -> bytes:
-    return seal(_SOURCE_START + _source().dump_json(source)[1:])
+    return seal(_SOURCE_START + adapter(SourceCheckpoint).dump_json(source)[1:])
 
 
 def encode_recorded(n: int, record: bytes) -> bytes:
@@ -128,7 +105,7 @@ def encode_recorded(n: int, record: bytes) -> bytes:
 def encode_change(change: Change) -> bytes:
     """Every other change."""
     if change.source is not None:
-        what = b'"source":' + _source().dump_json(change.source)
+        what = b'"source":' + adapter(SourceCheckpoint).dump_json(change.source)
     elif change.retired is not None:
         what = b'"retired":' + to_json(change.retired)
     else:
@@ -137,15 +114,15 @@ def encode_change(change: Change) -> bytes:
 
 
 def decode_snapshot_header(line: bytes, place: str) -> SnapshotHeader:
-    return _decode_header(_snapshot_header(), line, place)
+    return _decode_header(adapter(SnapshotHeader), line, place)
 
 
 def decode_journal_header(line: bytes, place: str) -> JournalHeader:
-    return _decode_header(_journal_header(), line, place)
+    return _decode_header(adapter(JournalHeader), line, place)
 
 
 def decode_change(line: bytes, place: str) -> Change:
-    return decode(_change(), line, place)
+    return decode(adapter(Change), line, place)
 
 
 def is_source(line: bytes) -> bool:
@@ -154,7 +131,7 @@ def is_source(line: bytes) -> bool:
 
 
 def decode_source(line: bytes, place: str) -> SourceCheckpoint:
-    return decode(_source(), line, place)
+    return decode(adapter(SourceCheckpoint), line, place)
 
 
 def _decode_header(adapter: TypeAdapter[T], line: bytes, place: str) -> T:

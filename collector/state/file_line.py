@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
 
-from pydantic import TypeAdapter
-
+from collector.adapters import adapter
 from collector.model import Evidence, FileCheckpoint, FileId
 from collector.state.codec import decode, seal
 
@@ -60,11 +58,6 @@ class _FileLine:
     holes: tuple[tuple[int, int], ...]
 
 
-@cache
-def _file_line() -> TypeAdapter[_FileLine]:
-    return TypeAdapter(_FileLine)
-
-
 def encode_file(at: FileCheckpoint) -> bytes:
     file = at.file
     line = _FileLine(
@@ -80,7 +73,7 @@ def encode_file(at: FileCheckpoint) -> bytes:
         evidence=at.evidence,
         holes=at.holes,
     )
-    return seal(_file_line().dump_json(line))
+    return seal(adapter(_FileLine).dump_json(line))
 
 
 def plain_fields(line: bytes) -> Fields | None:
@@ -98,7 +91,7 @@ def plain_line(*fields: bytes | int) -> bytes:
 
 def decode_file(line: bytes, place: str) -> FileCheckpoint:
     """Any line, however it is written. Raises StateDamaged with `place`."""
-    at = decode(_file_line(), line, place)
+    at = decode(adapter(_FileLine), line, place)
     return FileCheckpoint(
         file=FileId(at.source, at.path, at.generation),
         name=at.name,

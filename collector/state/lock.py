@@ -10,13 +10,10 @@ from datetime import UTC, datetime
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
+from collector.adapters import adapter
 from collector.errors import StateLocked
 from collector.model import Owner
 from collector.state.disk import expect_in_place
-
-_owner = TypeAdapter(Owner)
 
 # `holder` holds a shared lock for some microseconds: who wants the lock then asks again.
 _TRIES = 5
@@ -58,7 +55,7 @@ class Lock:
                     hint="stop that collector, or name another state folder with --state",
                 )
             os.ftruncate(fd, 0)
-            os.pwrite(fd, _owner.dump_json(owner) + b"\n", 0)
+            os.pwrite(fd, adapter(Owner).dump_json(owner) + b"\n", 0)
         except BaseException:
             os.close(fd)
             raise
@@ -102,5 +99,5 @@ def _flocked(fd: int) -> bool:
 def _read(fd: int) -> Holder:
     owner: Owner | None = None
     with suppress(ValueError):  # an empty file: its writer is between its lock and its name
-        owner = _owner.validate_json(os.pread(fd, 4096, 0))
+        owner = adapter(Owner).validate_json(os.pread(fd, 4096, 0))
     return Holder(owner, datetime.fromtimestamp(os.fstat(fd).st_mtime, UTC))

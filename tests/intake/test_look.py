@@ -127,11 +127,17 @@ def test_what_stood_there_for_long_is_looked_at_rarely_from_the_start(turned: Tu
     assert turned.story.text["late.log", 0] == numbered(5, 5)
 
 
+def many_sources(turned: Turned) -> list[Path]:
+    """The directories of so many new ones."""
+    folders = [turned.story.root / f"shop_load-{number:05d}" for number in range(MANY)]
+    for folder in folders:
+        folder.mkdir()
+    return folders
+
+
 def test_the_first_tick_looks_at_each_known_source_once(turned: Turned):
     """Though it stands in the checkpoint and in the listing."""
-    for number in range(MANY):
-        folder = turned.story.root / f"shop_load-{number:05d}"
-        folder.mkdir()
+    for folder in many_sources(turned):
         turned.story.catalog.source(turned.story.discovery.directory((folder.name,)), turned.story.now)
     turned.turn()
     assert {source.looks for source in turned.story.catalog} == {1}
@@ -149,9 +155,7 @@ def test_files_below_a_source_are_looked_at_as_before(turned: Turned):
 
 def test_many_at_once_are_the_same_as_one_by_one(turned: Turned):
     """Also where some of them vanish meanwhile."""
-    for number in range(MANY):
-        folder = turned.story.root / f"shop_load-{number:05d}"
-        folder.mkdir()
+    for number, folder in enumerate(many_sources(turned)):
         (folder / "app.log").write_bytes(numbered(number, 1))
     (turned.story.root / "shop_load-00007" / "app.log").unlink()
     turned.turns(3)
@@ -162,8 +166,7 @@ def test_many_at_once_are_the_same_as_one_by_one(turned: Turned):
 
 def test_a_turn_is_short_however_much_is_due(turned: Turned):
     """What is left over comes in the next turns, which follow at once."""
-    for number in range(MANY):
-        (turned.story.root / f"shop_load-{number:05d}").mkdir()
+    many_sources(turned)
     turned.tick = TURN_SECONDS / 4
     most = 3 * turned.looker.most
     assert 0 < turned.turn() <= most
