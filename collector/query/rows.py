@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from collector.errors import ExportDamaged
 from collector.model import BatchRecord, BatchSettings, FileId, Origin, Span, VoidRecord
+from collector.object_hash import fits_hash
 from collector.query.export import damaged
 from collector.query.fields import field_columns
 from collector.query.raw import RawBlock, plain_size, plain_stream, raw_blocks
@@ -108,14 +109,16 @@ def file_of(origin: Origin, span: Span) -> FileId:
 
 
 def proof_rows(body: bytes, ref: ObjectRef) -> Iterator[FileRows]:
-    """All rows of the object with their bytes. Raises ExportDamaged where it cannot be read."""
+    """All rows of the object with their bytes. Raises ExportDamaged where it is not what was written."""
     if ref.settings.format == "raw":
         for block in _raw_blocks(body, ref):
             file = file_of(block.origin, block.span)
             yield FileRows(file, block.offsets, block.lengths, block.eol, memoryview(block.data))
         return
+    if ref.settings.format == "parquet" and not fits_hash(body):
+        raise ExportDamaged(f"{ref.key}: its bytes are not those that were written")
     origins = {file_of(origin, span): origin for origin, span in ref.spans}
-    for batch in _batches(body, ref, None, None):  # all columns, for the checksums of their pages
+    for batch in _batches(body, ref, None, None):  # all columns: each must be readable
         yield from _proofs(batch, ref, origins)
 
 
@@ -288,9 +291,12 @@ def _only(batch: pa.RecordBatch, sources: frozenset[str]) -> pa.RecordBatch:
 def _parquet_batches(
     body: bytes, columns: Sequence[str] | None, sources: frozenset[str] | None
 ) -> Iterator[pa.RecordBatch]:
-    file = pq.ParquetFile(
-        pa.BufferReader(body), read_dictionary=["source", "path"], page_checksum_verification=True
-    )
+    try:
+        file = pq.ParquetFile(
+            pa.BufferReader(body), read_dictionary=["source", "path"], page_checksum_verification=True
+        )
+    except KeyError as error:
+        raise pa.ArrowInvalid(f"it has no column {error}") from None
     groups = _row_groups(file, sources)
     if not groups or not file.metadata.num_rows:
         return

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from collector.model import BatchSettings, FileId, Origin
+from collector.object_hash import KEY, ZEROS, write_hash
 from collector.rows.body import Body
 from collector.rows.encodings import bloom_filters, encodings
 from collector.rows.footer import RowGroups
@@ -204,6 +205,7 @@ class ParquetEncoder:
         sink = pa.BufferOutputStream()
         with self._writer(sink, rows) as writer:
             writer.write_table(rows, row_group_size=max(1, len(rows)))
+            writer.add_key_value_metadata({KEY: ZEROS})
         file, size = sink.getvalue(), sum(part.bytes for part in parts)
 
         def step() -> None:
@@ -215,7 +217,9 @@ class ParquetEncoder:
 
     def finish(self, spans: Sequence[tuple[FileId, int, int]]) -> memoryview:
         self._groups.finish()
-        return self._body.view()
+        body = self._body.view()
+        write_hash(body)
+        return body
 
 
 class NdjsonEncoder:
