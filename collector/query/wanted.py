@@ -49,7 +49,7 @@ class Wanted:
         return lambda body: name in body or b'"kind":"void"' in body
 
     def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
 def parse_target(target: str) -> tuple[str, str]:

@@ -83,6 +83,8 @@ def test_logs_as_json(export, joblog):
     ("arguments", "code", "says"),
     [
         (["default/nope"], 1, b"is named default/nope: joblog jobs lists what is there"),
+        (["nope"], 1, b"is named nope: joblog jobs lists what is there"),
+        (["nightly"], 1, b"is named nightly: did you mean default/nightly?"),
         (["default/nightli"], 1, b"did you mean default/nightly?"),
         (["default/"], 2, b"is no NAMESPACE/NAME"),
         (["default/nightly", "--grep", "("], 2, b"Invalid regular expression"),
