@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from operator import ne
 from typing import Protocol
 
 import numpy as np
@@ -15,11 +17,12 @@ from numpy.typing import NDArray
 from collector.model import BatchSettings, FileId, Origin
 from collector.object_hash import KEY, ZEROS, write_hash
 from collector.rows.body import Body
-from collector.rows.encodings import bloom_filters, encodings
+from collector.rows.encodings import bloom_filters, encodings, needs_bloom_filter
 from collector.rows.footer import RowGroups
 from collector.rows.ndjson import json_lines
 from collector.rows.parse.parser import Parser
-from collector.rows.schema import BLOOM_COLUMNS, ORIGIN_COLUMNS, UNSORTED_COLUMNS, UTC_MICROSECONDS, schema
+from collector.rows.runs import Run, Said, runs_chunk
+from collector.rows.schema import ORIGIN_COLUMNS, UNSORTED_COLUMNS, UTC_MICROSECONDS, schema
 
 ZSTD_LEVEL = 1
 
@@ -30,6 +33,11 @@ PAGE_ROWS = 1 << 20
 """No limit beside that of bytes: with Arrow's 20,000 rows the columns of metadata come in several pages a row
 group, which take a twentieth of the time.
 """
+
+MOST_RUNS = 64
+"""Columns that change more often within a row group are left to Arrow's writer: it is quicker then."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 WRITE_ROWS = 8192
 """Rows that the writer encodes at a time: with its 1,024 a tenth of its time is spent between them."""
@@ -90,17 +98,23 @@ def encoder(settings: BatchSettings, fields: Sequence[str]) -> Encoder:
     return RawEncoder(settings)
 
 
-def table(parts: Sequence[Part], fields: Sequence[str], parser: Parser | None = None) -> tuple[pa.Table, int]:
-    """All columns of the parts, in the order of the schema; how many rows the parser could not read."""
-    files = [file for part in parts for file in part.files]
+def table(
+    parts: Sequence[Part],
+    fields: Sequence[str],
+    parser: Parser | None = None,
+    *,
+    without: Collection[str] = (),
+) -> tuple[pa.Table, int]:
+    """The columns of the parts, in the order of the schema, and how many rows the parser could not read."""
     counts = np.concatenate([part.counts for part in parts])
     rows = [len(part.offset) for part in parts]
-    wanted = schema(fields, parser.columns if parser else ())
+    wanted = [
+        field for field in schema(fields, parser.columns if parser else ()) if field.name not in without
+    ]
+    said = {name: column for name, column in said_by_read(parts, fields).items() if name not in without}
     values: dict[str, object] = {
-        **_origin_columns(files, counts, fields),
-        "generation": np.repeat(np.array([file.generation for file, _ in files], np.int32), counts),
+        **_repeated(said, counts),
         "offset": np.concatenate([part.offset for part in parts]),
-        "observed_at": pa.array(np.repeat([part.observed_us for part in parts], rows)).cast(UTC_MICROSECONDS),
         "message": pa.chunked_array([part.message for part in parts]),
         "time": _filled([part.time for part in parts], rows, UTC_MICROSECONDS),
         "stream": _filled([part.stream for part in parts], rows, pa.string()),
@@ -119,7 +133,42 @@ def table(parts: Sequence[Part], fields: Sequence[str], parser: Parser | None = 
     columns = [
         values[field.name] if field.name in values else pa.nulls(sum(rows), field.type) for field in wanted
     ]
-    return pa.table(columns, schema=wanted), unparsed
+    return pa.table(columns, schema=pa.schema(wanted)), unparsed
+
+
+def said_by_read(parts: Sequence[Part], fields: Sequence[str]) -> dict[str, list[Said]]:
+    """What is the same in all rows of a read, by column: an element a read."""
+    files = [file for part in parts for file in part.files]
+    origins = [origin for _, origin in files]
+    said: dict[str, list[Said]] = {name: [getattr(of, name) for of in origins] for name in ORIGIN_COLUMNS}
+    said["scheduled_at"] = [_microseconds(of.scheduled_at) for of in origins]
+    said["source"] = [file.source for file, _ in files]
+    said["path"] = [file.path for file, _ in files]
+    said["generation"] = [file.generation for file, _ in files]
+    said["observed_at"] = [part.observed_us for part in parts for _ in part.files]
+    for name in fields:
+        said[name] = [dict(of.fields).get(name) for of in origins]
+    return said
+
+
+def runs(
+    parts: Sequence[Part], fields: Sequence[str], parser: Parser | None = None
+) -> dict[str, Sequence[Run]]:
+    """The columns of the parts that hardly ever change, as runs."""
+    counts = [count for part in parts for count in part.counts.tolist()]
+    found: dict[str, Sequence[Run]] = {}
+    for name, said in said_by_read(parts, fields).items():
+        if sum(map(ne, said, said[1:])) < MOST_RUNS and not needs_bloom_filter(name, said):
+            found[name] = list(zip(said, counts, strict=True))
+    filled = parser.names if parser else ()
+    for name in ("time", "stream", "raw"):
+        if name not in filled and all(getattr(part, name) is None for part in parts):
+            found[name] = [(None, sum(counts))]
+    return found
+
+
+def _microseconds(time: datetime | None) -> int | None:
+    return None if time is None else (time - EPOCH) // timedelta(microseconds=1)
 
 
 def _joined(columns: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:
@@ -134,12 +183,11 @@ def _filled(columns: Sequence[pa.Array | None], rows: Sequence[int], kind: pa.Da
     return pa.chunked_array(chunks, kind)
 
 
-def _origin_columns(
-    files: Sequence[tuple[FileId, Origin]], counts: NDArray[np.int64], fields: Sequence[str]
-) -> dict[str, pa.Array]:
+def _repeated(said: Mapping[str, Sequence[Said]], counts: NDArray[np.int64]) -> dict[str, object]:
+    """What each read says, once a row."""
     repeated: dict[bytes, pa.Array] = {}
 
-    def text(values: Sequence[str | None]) -> pa.DictionaryArray:
+    def text(values: Sequence[Said]) -> pa.DictionaryArray:
         encoded = pa.array(values, pa.string()).dictionary_encode()
         codes = encoded.indices.fill_null(-1).to_numpy()
         key = codes.tobytes()  # most columns change with the source, or not at all: they share their indices
@@ -148,14 +196,15 @@ def _origin_columns(
         # Not `safe`: each index would be checked, and they are the dictionary's own.
         return pa.DictionaryArray.from_arrays(repeated[key], encoded.dictionary, safe=False)
 
-    columns = {name: text([getattr(origin, name) for _, origin in files]) for name in ORIGIN_COLUMNS}
-    columns["source"] = text([file.source for file, _ in files])
-    columns["path"] = text([file.path for file, _ in files])
-    for name in fields:
-        columns[name] = text([dict(origin.fields).get(name) for _, origin in files])
-    scheduled = pa.array([origin.scheduled_at for _, origin in files], UTC_MICROSECONDS)
-    if scheduled.null_count < len(files):
-        columns["scheduled_at"] = scheduled.take(pa.array(np.repeat(np.arange(len(files)), counts)))
+    columns: dict[str, object] = {}
+    for name, values in said.items():
+        if name == "generation":
+            columns[name] = np.repeat(np.array(values, np.int32), counts)
+        elif name in {"observed_at", "scheduled_at"}:
+            reads = pa.array(np.repeat(np.arange(len(values)), counts))
+            columns[name] = pa.array(values, pa.int64()).cast(UTC_MICROSECONDS).take(reads)
+        else:
+            columns[name] = text(values)
     return columns
 
 
@@ -175,8 +224,16 @@ class ParquetEncoder:
     def __init__(self, settings: BatchSettings, fields: Sequence[str]) -> None:
         self.made, self.unparsed = (0, 0), 0
         self._codec, self._fields, self._parser = settings.compression, fields, _parser(settings)
+        self._schema = schema(fields, self._parser.columns if self._parser else ())
         self._body = Body()
-        self._groups = RowGroups(self._body)
+        self._groups = RowGroups(self._body, self._empty())
+
+    def _empty(self) -> memoryview:
+        """An object without rows."""
+        sink = pa.BufferOutputStream()
+        with pq.ParquetWriter(sink, self._schema) as writer:
+            writer.add_key_value_metadata({KEY: ZEROS})
+        return memoryview(sink.getvalue())
 
     def _writer(self, sink: pa.NativeFile, rows: pa.Table) -> pq.ParquetWriter:
         """From the rows it is learnt how columns are written of which nothing else is known."""
@@ -184,7 +241,8 @@ class ParquetEncoder:
         # Texts come in any order: each row group has nearly all between its first and last.
         unsorted = {*UNSORTED_COLUMNS, *(name for name, kind in parsed if kind == "string")}
         dictionaries = [field.name for field in rows.schema if pa.types.is_dictionary(field.type)]
-        repeating, others = encodings(rows, ["time", *(name for name, _ in parsed)])
+        unknown = [name for name in ("time", *(name for name, _ in parsed)) if name in rows.schema.names]
+        repeating, others = encodings(rows, unknown)
         return pq.ParquetWriter(
             sink,
             rows.schema,
@@ -197,19 +255,24 @@ class ParquetEncoder:
             data_page_size=PAGE_BYTES,
             max_rows_per_page=PAGE_ROWS,
             write_page_checksum=True,
-            bloom_filter_options=bloom_filters(rows, BLOOM_COLUMNS),
+            bloom_filter_options=bloom_filters(rows),
         )
 
     def prepare(self, parts: Sequence[Part]) -> Step:
-        rows, unparsed = table(parts, self._fields, self._parser)
+        seldom = runs(parts, self._fields, self._parser)
+        rows, unparsed = table(parts, self._fields, self._parser, without=seldom)
         sink = pa.BufferOutputStream()
         with self._writer(sink, rows) as writer:
             writer.write_table(rows, row_group_size=max(1, len(rows)))
-            writer.add_key_value_metadata({KEY: ZEROS})
         file, size = sink.getvalue(), sum(part.bytes for part in parts)
+        others = {
+            place: runs_chunk(field, seldom[field.name])
+            for place, field in enumerate(self._schema)
+            if field.name in seldom
+        }
 
         def step() -> None:
-            self._groups.add(memoryview(file))
+            self._groups.add(memoryview(file), others)
             self.unparsed += unparsed
             self.made = self._body.size, self.made[1] + size
 

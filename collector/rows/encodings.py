@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from collector.rows.schema import BLOOM_COLUMNS
 
 SAMPLED, LEAST_SAMPLE_ROWS = 16, 256
 """A sixteenth of the first rows is looked at: to look at all would take as long as it saves."""
@@ -42,11 +44,20 @@ def encodings(rows: pa.Table, names: Sequence[str]) -> Encodings:
     return dictionaries, others
 
 
-def bloom_filters(rows: pa.Table, names: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Of the dictionary columns `names`, those that have more than a few values, with how many."""
-    distinct = {name: len(rows.column(name).chunk(0).dictionary) for name in names if len(rows)}
+def needs_bloom_filter(name: str, values: Collection[object]) -> bool:
+    """Whether a column with these values gets one."""
+    return name in BLOOM_COLUMNS and len(set(values) - {None}) > FEW_VALUES
+
+
+def bloom_filters(rows: pa.Table) -> dict[str, dict[str, float]]:
+    """For which columns, with how many values."""
+    dictionaries = {
+        name: rows.column(name).chunk(0).dictionary.to_pylist()
+        for name in BLOOM_COLUMNS
+        if name in rows.schema.names and len(rows)
+    }
     return {
-        name: {"ndv": count, "fpp": BLOOM_FALSE_POSITIVES}
-        for name, count in distinct.items()
-        if count > FEW_VALUES
+        name: {"ndv": len(values), "fpp": BLOOM_FALSE_POSITIVES}
+        for name, values in dictionaries.items()
+        if needs_bloom_filter(name, values)
     }

@@ -13,6 +13,7 @@ from objects import object_rows, plain
 
 from collector.model import FileId, Origin
 from collector.rows.batch import ENCODE_BYTES, Batch
+from collector.rows.encode import MOST_RUNS
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
 TIME = pa.timestamp("us", "UTC")
@@ -124,19 +125,23 @@ def as_json(value):
     ("compression", "codec"), [("zstd", "ZSTD"), ("gzip", "GZIP"), ("none", "UNCOMPRESSED")]
 )
 def test_parquet_is_compressed_as_told(encode_pool, compression, codec):
-    """Every column chunk has the codec of the setting."""
+    """Every column that Arrow writes has the codec of the setting; what is said in runs has a few bytes."""
     meta = pq.ParquetFile(pa.BufferReader(sealed_body(played(encode_pool, compression=compression)))).metadata
     columns = [meta.row_group(0).column(number) for number in range(meta.num_columns)]
-    assert {column.compression for column in columns} == {codec}
+    codecs = {column.path_in_schema: column.compression for column in columns}
+    assert {codecs[name] for name in ("offset", "message", "eol")} == {codec}
+    assert all(column.total_compressed_size < 300 for column in columns if column.compression != codec)
 
 
 def test_metadata_is_a_dictionary_in_the_file_too(encode_pool):
     """The columns that repeat are dictionary pages with indices; messages are not."""
     meta = pq.ParquetFile(pa.BufferReader(sealed_body(played(encode_pool)))).metadata
     columns = {meta.row_group(0).column(n).path_in_schema: meta.row_group(0).column(n) for n in range(21)}
-    for name, kind in CONTRACT:
-        has_dictionary = any("DICTIONARY" in encoding for encoding in columns[name].encodings)
-        assert has_dictionary == (kind == TEXT or name == "stream"), name
+    with_dictionary = {
+        name for name, column in columns.items() if any("DICTIONARY" in each for each in column.encodings)
+    }
+    assert with_dictionary >= {name for name, kind in CONTRACT if kind == TEXT}
+    assert not with_dictionary & {"message", "raw", "offset", "eol"}
 
 
 def test_statistics_let_readers_skip_by_metadata(encode_pool):
@@ -146,6 +151,35 @@ def test_statistics_let_readers_skip_by_metadata(encode_pool):
     assert (columns["pod"].min, columns["pod"].max, columns["pod"].null_count) == ("mill-1", "mill-1", 3)
     assert columns["observed_at"].min < columns["observed_at"].max
     assert columns["message"] is None
+
+
+@pytest.mark.parametrize("sources", [1, 2, MOST_RUNS, MOST_RUNS + 1, 3 * MOST_RUNS])
+def test_metadata_may_change_with_each_read_or_never(encode_pool, sources):
+    """However it is written: the rows of each source say what its origin does."""
+    reader = Reader(Batch(settings(), ["team"], encode_pool))
+    origins = [
+        origin(
+            f"prod_{'mill' if number % 7 else 'lime'}-{number}",
+            container="main" if number % 2 else None,
+            scheduled_at=datetime(2026, 11, 22, 9, number % 60, tzinfo=UTC) if number % 3 else None,
+            fields=(("team", "blue" if number % 5 else None),),
+        )
+        for number in range(sources)
+    ]
+    reader.origins = {each.source: each for each in origins}
+    for generation in range(2):
+        reads = [Read(FileId(each.source, "app.log", generation), b"one\ntwo\n") for each in origins]
+        reader.add(*reads)
+    rows = stored(sealed_body(reader)).to_pylist()
+    of = {each.source: each for each in origins}
+    assert len(rows) == 4 * sources
+    assert [row["generation"] for row in rows] == [0] * 2 * sources + [1] * 2 * sources
+    for row in rows:
+        known = of[row["source"]]
+        said = [known.job, known.pod, known.container, known.scheduled_at, known.node, known.fields[0][1]]
+        names = ("job", "pod", "container", "scheduled_at", "node", "team")
+        assert [row[name] for name in names] == said
+    assert len({row["observed_at"] for row in rows}) == 2
 
 
 def test_each_encoding_is_a_row_group(encode_pool):

@@ -47,7 +47,7 @@ def written(tables: Sequence[pa.Table], **properties: object) -> bytes:
 def joined(tables: Sequence[pa.Table], **properties: object) -> bytes:
     """The same from one file a table."""
     body = Body()
-    groups = RowGroups(body)
+    groups = RowGroups(body, memoryview(written([tables[0].slice(0, 0)], **properties)))
     for each in tables:
         groups.add(memoryview(written([each], **properties)))
     groups.finish()
