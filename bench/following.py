@@ -39,13 +39,14 @@ def growing(bench: Bench) -> Iterator[Result]:
 
 
 def steady(bench: Bench) -> Iterator[Result]:
-    """10 MB/s into one file: CPU and memory of the collector that follows."""
+    """10 MB/s into one file: CPU and memory of the collector that follows, without its start."""
     volume = bench.folder / "steady"
     shutil.rmtree(volume, ignore_errors=True)
     path = data.source(volume, 0) / "app.log"
     to, state = bench.fresh()
-    with running(follow(volume, to, state)) as process, path.open("ab", buffering=0) as file:
-        until(state.exists, "the collector to start")
+    command, log = follow(volume, to, state, "--log-level", "info"), bench.folder / "joblog.log"
+    with running(command, log=log) as process, path.open("ab", buffering=0) as file:
+        until(lambda: b"collector_started" in log.read_bytes(), "the collector to start")
         began, used = time.monotonic(), cpu_seconds(process.pid)
         for number, piece in enumerate(data.pieces("varied", 10_000_000 * bench.seconds, 1_000_000)):
             time.sleep(max(0.0, began + number / 10 - time.monotonic()))

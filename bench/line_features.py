@@ -77,7 +77,7 @@ def _parsed(
     bench: Bench, name: str, kind: str, how: dict[str, Any], fields: Callable[..., bool]
 ) -> Iterator[Result]:
     """Without the original line and with it."""
-    volume = data.one_file(bench.folder, kind, bench.large_bytes // 2)
+    volume = data.one_file(bench.folder, kind, bench.large_bytes)
     lean = {"parse": {**how, "keep_message": False}}
     yield collect(bench, name, volume, how=lean, check=exact.both(fields, exact.no_message))
     check = exact.both(fields, exact.text())
