@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -39,6 +38,7 @@ from collector.sink.store import Store
 from collector.state.checkpoint import Checkpoint
 from collector.state.folder import StateFolder
 from collector.takeover import Completion, Surveyed, parts_of, survey, take_over
+from collector.value import value
 
 if TYPE_CHECKING:
     from collector.intake.hinted import Hinted
@@ -48,7 +48,7 @@ SETTLE_SECONDS = 10.0
 ONCE_SETTLE_SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Task:
     """What one shard is to do."""
 
@@ -64,7 +64,7 @@ class Task:
     random: Callable[[], float]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ground:
     """What the user may have got wrong, opened: volume, what its names mean, state folder, memory."""
 
@@ -75,7 +75,7 @@ class Ground:
     budget: Budget
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Parts:
     """A shard that was taken over, ready to turn. `watch_kind` and `watch_reason` are for people."""
 

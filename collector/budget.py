@@ -6,9 +6,8 @@ itself), the other half is for objects: one that grows and `MOST_SEALED` that wa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from collector.errors import ConfigError
+from collector.value import value
 
 MIB = 1 << 20
 
@@ -50,7 +49,7 @@ SOURCE_PART = 4
 """A batch has this part of the share as source bytes: after a crash they are read again at once."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Budget:
     """Of one shard. Rows go to the encoder when they are worth `encode_bytes` of the files, or are
     `encode_rows`. A batch is sealed at `batch_bytes` of the files or `object_bytes` of the object, whichever

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from collector.terminal import printable
+from collector.value import value
 
 LONGEST_SHOWN = 60
 
 KeyPath = tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Place:
     """Where a value was written (`file:line:column`, an option, a variable), and how, where it is a scalar.
 
@@ -22,7 +23,7 @@ class Place:
     text: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Fault:
     where: str
     key: KeyPath

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,6 +16,7 @@ from collector.config_parse import ParseConfig
 from collector.config_section import Section
 from collector.model import Compression, ExportFormat
 from collector.units import duration_seconds, size_bytes
+from collector.value import value
 
 DEFAULT_STATE = Path("/var/lib/joblog")
 DEFAULT_HTTP = "127.0.0.1:8080"
@@ -95,7 +95,7 @@ Text = Annotated[str, AfterValidator(_text)]
 Folder = Annotated[Path, BeforeValidator(_folder)]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FreeSpace:
     """How much of a file system is to be free: a share of all of it, or a size; the other is None."""
 

@@ -8,15 +8,15 @@ Values are numbers and encoded names, never bytes from a file and never a secret
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from collector.model import LossReason
+from collector.value import value
 
 Level = Literal["debug", "info", "warning", "error"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Event:
     """`name` is the event's name in the log; `level` how loud it is."""
 
@@ -27,7 +27,7 @@ class Event:
 Emit = Callable[[Event], None]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CollectorStarted(Event):
     name: ClassVar[str] = "collector_started"
     volume: str
@@ -39,7 +39,7 @@ class CollectorStarted(Event):
     to: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CollectorStopped(Event):
     name: ClassVar[str] = "collector_stopped"
     volume: str
@@ -47,7 +47,7 @@ class CollectorStopped(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CollectorFailed(Event):
     name: ClassVar[str] = "collector_failed"
     level: ClassVar[Level] = "error"
@@ -56,7 +56,7 @@ class CollectorFailed(Event):
     error: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ShardOpened(Event):
     name: ClassVar[str] = "shard_opened"
     volume: str
@@ -66,7 +66,7 @@ class ShardOpened(Event):
     instance: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ShardFenced(Event):
     name: ClassVar[str] = "shard_fenced"
     level: ClassVar[Level] = "error"
@@ -75,7 +75,7 @@ class ShardFenced(Event):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StoreUnconditional(Event):
     """The destination ignores create-only puts, so that a second collector could overwrite records."""
 
@@ -85,7 +85,7 @@ class StoreUnconditional(Event):
     weakens: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CheckpointRebuilt(Event):
     name: ClassVar[str] = "checkpoint_rebuilt"
     volume: str
@@ -94,7 +94,7 @@ class CheckpointRebuilt(Event):
     files: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ObjectCompleted(Event):
     """An object that an earlier collector had claimed and not put was put."""
 
@@ -105,7 +105,7 @@ class ObjectCompleted(Event):
     object_key: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RecordVoided(Event):
     name: ClassVar[str] = "record_voided"
     level: ClassVar[Level] = "warning"
@@ -115,7 +115,7 @@ class RecordVoided(Event):
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SourceFound(Event):
     name: ClassVar[str] = "source_found"
     level: ClassVar[Level] = "debug"
@@ -124,7 +124,7 @@ class SourceFound(Event):
     matched: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class EntrySkipped(Event):
     """Something that is no regular file or directory, or that is too deep: never followed, counted."""
 
@@ -136,7 +136,7 @@ class EntrySkipped(Event):
     why: Literal["symlink", "special", "depth"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FirstRead(Event):
     """The first bytes of a file that was written since the collector started were read. `written_at` is its
     mtime then; both are seconds since the epoch, by the clock of whoever keeps the file and by ours.
@@ -151,7 +151,7 @@ class FirstRead(Event):
     read_at: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FileRenamed(Event):
     name: ClassVar[str] = "file_renamed"
     level: ClassVar[Level] = "debug"
@@ -161,7 +161,7 @@ class FileRenamed(Event):
     to_name: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FileReplaced(Event):
     """A path has a new content: truncated, replaced, or created again. A new generation begins."""
 
@@ -173,7 +173,7 @@ class FileReplaced(Event):
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BytesLost(Event):
     name: ClassVar[str] = "bytes_lost"
     level: ClassVar[Level] = "warning"
@@ -186,7 +186,7 @@ class BytesLost(Event):
     reason: LossReason
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FileUnreadable(Event):
     name: ClassVar[str] = "file_unreadable"
     level: ClassVar[Level] = "warning"
@@ -196,7 +196,7 @@ class FileUnreadable(Event):
     error: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class VolumeUnreadable(Event):
     name: ClassVar[str] = "volume_unreadable"
     level: ClassVar[Level] = "error"
@@ -204,7 +204,7 @@ class VolumeUnreadable(Event):
     error: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ScanDone(Event):
     name: ClassVar[str] = "scan_done"
     level: ClassVar[Level] = "debug"
@@ -215,7 +215,7 @@ class ScanDone(Event):
     files: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BatchCommitted(Event):
     name: ClassVar[str] = "batch_committed"
     volume: str
@@ -229,7 +229,7 @@ class BatchCommitted(Event):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LinesRepaired(Event):
     """Rows whose bytes were no UTF-8: their exact bytes stand in `raw`."""
 
@@ -239,7 +239,7 @@ class LinesRepaired(Event):
     rows: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LinesUnparsed(Event):
     """Rows of one object that `parse` does not match, or of which a value has not the type it should have."""
 
@@ -249,7 +249,7 @@ class LinesUnparsed(Event):
     rows: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LinesMalformed(Event):
     """Rows of a CRI log without a header that can be read: kept as they are, without time and stream."""
 
@@ -259,7 +259,7 @@ class LinesMalformed(Event):
     rows: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LinesRedacted(Event):
     """How often a pattern of `redact` matched, and what it matched was replaced."""
 
@@ -269,7 +269,7 @@ class LinesRedacted(Event):
     redactions: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ReceiptWritten(Event):
     name: ClassVar[str] = "receipt_written"
     volume: str
@@ -282,7 +282,7 @@ class ReceiptWritten(Event):
     lost_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SourceDeleted(Event):
     """Retention deleted the files of a source that `receipt` (a key) proves. `files` and `bytes` are those of
     this time: what a collector that was killed had deleted before is not counted again.
@@ -297,7 +297,7 @@ class SourceDeleted(Event):
     reason: Literal["age", "space"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RetentionSkipped(Event):
     """A source was to be deleted, and is not, or not as a whole; or (source empty) nothing can be."""
 
@@ -308,7 +308,7 @@ class RetentionSkipped(Event):
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DestinationFailing(Event):
     name: ClassVar[str] = "destination_failing"
     level: ClassVar[Level] = "warning"
@@ -318,14 +318,14 @@ class DestinationFailing(Event):
     next_try_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DestinationRecovered(Event):
     name: ClassVar[str] = "destination_recovered"
     to: str
     attempts: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WatchLimited(Event):
     """Notification is not available for all directories; polling serves the rest."""
 
@@ -335,7 +335,7 @@ class WatchLimited(Event):
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HttpUnavailable(Event):
     name: ClassVar[str] = "http_unavailable"
     level: ClassVar[Level] = "warning"

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 from collector.config_sections import RetentionConfig
+from collector.value import value
 
 Reason = Literal["age", "space"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Space:
     """Of a file system. `free_bytes` are those that a user who is not root may fill."""
 
@@ -20,7 +20,7 @@ class Space:
     free_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Candidate:
     """A source whose receipt stands, since `receipted_at`. `bytes` are those that its deletion gives back."""
 
@@ -29,13 +29,13 @@ class Candidate:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Choice:
     source: str
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Expiry:
     """What is to be deleted, oldest receipts first, and how many bytes will be missing even then."""
 

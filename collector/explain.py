@@ -10,7 +10,7 @@ import os
 import stat
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from collector.config_sections import Config, VolumeConfig
@@ -23,9 +23,10 @@ from collector.model import FileCheckpoint, FinishedBy, Origin
 from collector.state.checkpoint import Checkpoint
 from collector.state.folder import StateFolder
 from collector.terminal import printable
+from collector.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Standing:
     """How far a file is committed. `path` and `generation` are its identity in the export."""
 
@@ -35,7 +36,7 @@ class Standing:
     lag_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Explanation:
     """`path` is as it was given, printable. What is not known stays None: a path outside of every volume
     has no source; `standing` is None before the first commit. `state` tells in words what the state
@@ -59,7 +60,7 @@ class Explanation:
     retired: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Place:
     """Where a path lies. `parts` are raw names below the volume; the first `depth` are the source's.
     `status` is None where there is nothing.

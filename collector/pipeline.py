@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 
 from collector.budget import MOST_SEALED, Budget
@@ -33,6 +33,7 @@ from collector.state.checkpoint import Checkpoint
 from collector.state.folder import StateFolder
 from collector.status import DiscoverySeconds
 from collector.takeover import pack_snapshot
+from collector.value import value
 
 ROW_GROUPS_AT_ONCE = 2
 """So many are made at the same time, while the loop reads on."""
@@ -47,7 +48,7 @@ SNAPSHOT_EVERY = 512
 """Commit records after which a checkpoint is put into the destination, so that a rebuild reads few."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Clock:
     """`wall` in seconds since the epoch, for people; `monotonic` for schedules and durations."""
 
@@ -65,7 +66,7 @@ class Clock:
         return self.monotonic() + self._ahead
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Plan:
     """What the loop is to do, besides its parts."""
 
@@ -79,7 +80,7 @@ class Plan:
     read_bytes_per_second: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Shipped:
     """A record that stands in the destination, as `encoded`, with its object if it has one."""
 

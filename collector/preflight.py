@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
@@ -30,6 +29,7 @@ from collector.sink.ledger import WEAKENS
 from collector.sink.store import Store
 from collector.state.disk import state_errors, write_whole
 from collector.state.folder import StateFolder
+from collector.value import value
 
 Verdict = Literal["ok", "warn", "fail"]
 
@@ -40,7 +40,7 @@ OTHER_FILES = 128
 """Descriptors that a collector needs besides those of log files."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Finding:
     """What was looked at, what was found, and what to do. `exit_code` is 0 unless it failed."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from collector.errors import ObjectMissing, StoreError, VolumeError
 from collector.expiry import Choice
@@ -20,12 +19,13 @@ from collector.model import FileCheckpoint, FileId, Receipt, SourceCheckpoint
 from collector.records import decode_receipt
 from collector.sink.store import Store
 from collector.state.receipt import difference
+from collector.value import value
 
 TRUST_SECONDS = 60.0
 """How long an object that was there counts as there: many receipts name the same ones."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Order:
     """A source as it is known now, to be proved. `times` are when its files were last written to;
     `touched` are those for which that was after the receipt: by raw name, with what was committed of them.
@@ -40,7 +40,7 @@ class Order:
     touched: tuple[tuple[str, FileCheckpoint], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Proof:
     """`why` the source is not proved, empty where it is: then `receipted` are its files."""
 

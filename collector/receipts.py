@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from collector.errors import ObjectMissing, VolumeError
 from collector.intake.rehash import hashed
@@ -13,11 +13,12 @@ from collector.model import FileCheckpoint, FileId, Receipt, ReceiptFile, Source
 from collector.records import decode_receipt, encode_receipt, receipt_key
 from collector.sink.store import Store
 from collector.state.receipt import carried, says_the_same
+from collector.value import value
 
 TOMBSTONE_BYTES = 256
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Written:
     """`known` is what was known of the source when its receipt was made."""
 

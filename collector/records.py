@@ -7,7 +7,6 @@ that is damaged, is refused with its key; nothing is guessed.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
@@ -25,6 +24,7 @@ from collector.model import (
     Receipt,
     VoidRecord,
 )
+from collector.value import value
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ SHARD_DIGITS = 3
 LONGEST_SOURCE_BYTES = 180
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RecordHead:
     """Which record it is: that is read at once, however many spans it has."""
 
@@ -47,7 +47,7 @@ class RecordHead:
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Version:
     format: Any = None
 

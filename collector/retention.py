@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from collector.config_sections import RetentionConfig
@@ -38,6 +37,7 @@ from collector.prover import Order, Proof, Prover
 from collector.sink.store import Store
 from collector.state.checkpoint import Checkpoint
 from collector.state.folder import StateFolder
+from collector.value import value
 
 PLAN_SECONDS = 1.0
 """How often it is looked what is to be deleted, and how much is free; rarer where that takes long."""
@@ -59,7 +59,7 @@ PROVERS = 4
 UNJUDGED = "free_space cannot be judged: the file system does not tell its size; nothing is deleted for it"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Outlook:
     """What retention would do with one source now. `key` is empty where there is no receipt."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from collector.value import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class LostSource:
     """What one source lost, in bytes by reason. `source` is encoded."""
 
@@ -15,7 +16,7 @@ class LostSource:
     lost_bytes: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FilesWaiting:
     """`turn`: for the next turn; `line`: for the end of a line; `retry`: they could not be read."""
 
@@ -24,7 +25,7 @@ class FilesWaiting:
     retry: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DiscoverySeconds:
     """Of a hundred new files, this many were read within so many seconds."""
 
@@ -32,7 +33,7 @@ class DiscoverySeconds:
     p99: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ShardStatus:
     """What one shard does now: for `/api/status`, `/readyz`, metrics and `joblog status`.
 

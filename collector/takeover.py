@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from xxhash import xxh3_128_hexdigest
 
@@ -29,9 +29,10 @@ from collector.rows.remake import remake
 from collector.sink.ledger import Ledger
 from collector.state.checkpoint import Checkpoint
 from collector.state.folder import StateFolder
+from collector.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Found:
     """One span of an unfinished batch, and its bytes as the volume still has them."""
 
@@ -39,7 +40,7 @@ class Found:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Surveyed:
     """A shard as it stands: the checkpoint with all records applied, of which the folder lacks `records`.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import click
 
@@ -14,9 +14,10 @@ from collector.errors import UsageError
 from collector.logs import configure
 from collector.service import outlook
 from collector.terminal import printable
+from collector.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Row:
     """`receipt` is its key, null where there is none; `why` is the reason for, or against, deleting it."""
 

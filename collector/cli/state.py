@@ -6,7 +6,6 @@ import os
 import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -30,6 +29,7 @@ from collector.sink.store import Store
 from collector.state.checkpoint import Checkpoint
 from collector.state.folder import StateFolder, state_folders
 from collector.terminal import printable
+from collector.value import value
 
 _NAMED = re.compile(r"(?P<volume>[A-Za-z0-9][A-Za-z0-9._-]{0,62})(?:/(?P<shard>[0-9]{1,3}))?")
 _NO_DESTINATION = "."
@@ -45,7 +45,7 @@ state_option = click.option(
 name_argument = click.argument("name", metavar="NAME[/SSS]")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ShardRow:
     """A line of `checkpoints ls`. `held_by` is None where no collector runs on the folder; `damage` says
     why it cannot be read.
@@ -61,7 +61,7 @@ class ShardRow:
     damage: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ShardContent:
     """What `checkpoints show` tells of one shard."""
 

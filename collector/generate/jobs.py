@@ -7,7 +7,6 @@ import math
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,13 +17,14 @@ from collector.generate.names import Site, Sites
 from collector.generate.pace import Sleep, due, until_next
 from collector.generate.specs import PLAIN, JobSpec, specs
 from collector.terminal import printable
+from collector.value import value
 
 TOMBSTONE = "tombstone"
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Played:
     """What one Job left on the tree. `source` is its directory below the root, as on disk.
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 
 from collector.errors import LayoutError
 from collector.generate.specs import JobSpec
 from collector.intake import spelling
 from collector.intake.layout import Layout
+from collector.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Site:
     """`source` and `directory` are relative to the root, `files` are names in `directory`.
 

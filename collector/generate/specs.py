@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 
 from collector.generate.lines import LogType
+from collector.value import value
 
 SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 """Of these is the random end of a Pod's name made."""
@@ -27,7 +28,7 @@ _POD_NETWORK_6 = IPv6Address("fd00:10:244::2")
 _NODES = 5
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class JobSpec:
     """One Job with one Pod, and how it writes.
 

@@ -30,7 +30,7 @@ worst.
 Skipped = tuple[str, Literal["symlink", "special", "depth"]]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SourceDir:
     """A directory that holds one Pod's files: `path` is raw, below the volume's root, which is "" itself.
     `flat`: only the files directly in it belong to it.
@@ -80,7 +80,7 @@ class FilePlace(Protocol):
     mtime_ns: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Look:
     """All of one source at one moment: files by name, whether the tombstone stands, what was passed over.
 

@@ -17,6 +17,7 @@ import parse
 from collector.intake.names import KINDS, ValueKind, encode_name, job_of, own_kind, schedule_of
 from collector.intake.spelling import METADATA, Place, Token, fields, read
 from collector.model import LineFormat, Origin
+from collector.value import value
 
 Values = dict[str, str | None]
 _Convert = Callable[[str], str | None]
@@ -29,7 +30,7 @@ _LONGEST_NAME = 255  # bytes: NAME_MAX of Linux file systems
 _MOST_OPEN_ENDS = 2  # each one more multiplies by 255 what a hostile name costs
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Level:
     """One level. `is_file` levels match names of files, rotated ones too; others of directories.
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv6Address
 from urllib.parse import unquote_to_bytes
+
+from collector.value import value
 
 # A fixed list and no Unicode category: categories differ between versions of Python, and a file's
 # encoded name is its identity for ever. C0, "%", DEL and C1; marks that turn or isolate the
@@ -86,7 +87,7 @@ def _cronjob_of_cut(job: str) -> str | None:
     return run["cronjob"] if plausible else None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ValueKind:
     """Which values a layout field takes.
 

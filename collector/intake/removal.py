@@ -10,13 +10,13 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from collector.errors import VolumeError
 from collector.intake.discover import DEEPEST_LEVEL, FileSight, Look, SourceDir
 from collector.intake.track import TrackedFile, TrackedSource, short_hash
 from collector.intake.volume import VANISHED, Volume, close
 from collector.model import FileId
+from collector.value import value
 
 MOST_TRIED = 200
 """Directories that are looked at before it is said that this user may delete nowhere."""
@@ -25,7 +25,7 @@ CHANGED = "a file changed after its receipt"
 OTHER_FILE_SYSTEM = "another file system is mounted below it"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Doomed:
     """A file to be deleted under all its `names` in the source (raw), if it is still what was collected."""
 
@@ -33,7 +33,7 @@ class Doomed:
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Removal:
     """`why` it was left, empty where it was deleted. `descriptor` is of a file that grew while it was
     deleted, to `size` bytes: the caller reads and closes it; else -1.
@@ -44,7 +44,7 @@ class Removal:
     size: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Match:
     """What of a source is to be deleted, or `why` nothing is. `left` files have no receipt, and no bytes."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from difflib import get_close_matches
 
 from collector.errors import LayoutError
+from collector.value import value
 
 BUILT_IN = {
     "subpath": "{namespace}_{pod}_{pod_ip}_{node_ip}_{node}",
@@ -44,7 +44,7 @@ _BRACES = re.compile(r"\{(?P<name>[^{}]*)\}|(?P<stray>[{}])")
 _REFERENCES = re.compile(r"\$\((?P<name>[^()]*)\)|\$(?P<escaped>\$)|(?P<stray>\$\()")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Place:
     """Where in which layout something is wrong."""
 
@@ -58,7 +58,7 @@ class Place:
         return LayoutError(f'layout "{self.layout}": {self.level}{what}', hint=hint)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Field:
     name: str
     written: str

@@ -20,6 +20,7 @@ from collector.model import FileId, Span
 from collector.query.files import FileProof
 from collector.query.intervals import Range
 from collector.query.report import Difference, Kind
+from collector.value import value
 
 BLOCK_BYTES = 1 << 20
 HEAD_BYTES = 1024
@@ -28,7 +29,7 @@ HEAD_HASH_DIGITS = 32
 _VANISHED = frozenset({errno.ENOENT, errno.ESTALE})
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class VolumeFile:
     """One file as it is now. `name` is its encoded name below the source; `open` gives a descriptor."""
 
@@ -38,7 +39,7 @@ class VolumeFile:
     open: Callable[[], int]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class VolumeTree:
     """The files of one volume that a collector would collect. `volume` is its name in the export."""
 
@@ -56,7 +57,7 @@ class Compared:
     vanished: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Known:
     """A file of the destination, with its spans in order of their offsets: at least one."""
 

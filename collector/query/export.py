@@ -25,6 +25,7 @@ from collector.records import (
     receipt_prefix,
 )
 from collector.sink.store import Store
+from collector.value import value
 
 _SHARD = re.compile(rf"[0-9]{{{SHARD_DIGITS}}}")
 _SEQUENCE = re.compile(rf"([0-9]{{{SEQUENCE_DIGITS}}})\.json")
@@ -41,7 +42,7 @@ class Shard:
         return commits_prefix(self.volume, self.number)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Claim:
     """A batch record and what became of it: `voids` say which of its spans are gone from the volume.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Protocol
 
 from collector.model import FileId, Span
 from collector.query.intervals import Range, Ranges
+from collector.value import value
 
 NOTHING: frozenset[int] = frozenset()
 
@@ -19,7 +19,7 @@ class Hash(Protocol):
     def hexdigest(self) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Mark:
     """What the first so many bytes of a file came to: their hash (None if it could not be made) and lines."""
 

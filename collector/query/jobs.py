@@ -11,11 +11,12 @@ from collector.query.export import Claim, batches, newest_receipts
 from collector.query.intervals import Ranges
 from collector.query.rows import ObjectRef
 from collector.sink.store import Store
+from collector.value import value
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class JobSummary:
     """One Job, over all its Pods. A source that no layout matched is its own job, and has no namespace.
 

@@ -19,9 +19,10 @@ from collector.query.objects import Objects
 from collector.query.rows import TEXT_COLUMNS, UTC_MICROSECONDS, ObjectRef, file_of, lengths_of
 from collector.query.wanted import Wanted, near_names, parse_target
 from collector.sink.store import Store
+from collector.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Filter:
     """Which rows: observed at `since` or later; `message` matches the regular expression `grep` (RE2)."""
 
@@ -48,7 +49,7 @@ class Filter:
 EVERYTHING = Filter()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Rows:
     """Some rows of one file, after those that came before. `rows` has at least `TEXT_COLUMNS`."""
 

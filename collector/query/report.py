@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from collector.value import value
+
 Kind = Literal[
     "gap",  # bytes that should be there are not
     "twice",  # bytes that are there more than once
@@ -20,7 +22,7 @@ Kind = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Difference:
     """One thing that is not as it should be. `start` and `end` are byte offsets in the file, where there
     is one; `key` is the record, object or receipt it was found in.
@@ -84,7 +86,7 @@ class Report:
         return not self.differences
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Progress:
     """How far `verify` is: objects and source bytes proven, of so many objects."""
 

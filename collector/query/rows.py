@@ -24,6 +24,7 @@ from collector.object_hash import fits_hash
 from collector.query.export import damaged
 from collector.query.fields import field_columns
 from collector.query.raw import RawBlock, plain_size, plain_stream, raw_blocks
+from collector.value import value
 
 DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 UTC_MICROSECONDS = pa.timestamp("us", tz="UTC")
@@ -59,7 +60,7 @@ Place = tuple[FileId, int, int]
 """Bytes [start, end) of a file."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ObjectRef:
     """One object, and what its record says of it; `spans` are all of the record, or those of interest.
 

@@ -6,14 +6,14 @@ import difflib
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from collector.model import Origin
+from collector.value import value
 
 _PLAIN = re.compile(r"[A-Za-z0-9._-]+")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Wanted:
     """`namespace` is "" for sources without one. `name` is a Job's, a CronJob's or a Pod's name, or,
     without a namespace, a source's; the name of an indexed Job or a CronJob also means `name-<number>`.

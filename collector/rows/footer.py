@@ -9,7 +9,6 @@ footer is described by https://parquet.apache.org/docs/file-format/metadata/ and
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from collector.rows.body import Body
 from collector.rows.runs import RunsChunk
@@ -27,7 +26,7 @@ _OFFSETS = (9, 10, 11, 14)
 """Of pages, and of a Bloom filter."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Footer:
     """Where it has the number of rows, the list of row groups, and each of those: start and end."""
 

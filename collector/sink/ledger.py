@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
@@ -30,6 +29,7 @@ from collector.records import (
     record_key,
 )
 from collector.sink.store import Store
+from collector.value import value
 
 SNAPSHOTS = "_joblog/snapshots/"
 SNAPSHOT_SUFFIX = ".jsonl.zst"
@@ -45,7 +45,7 @@ WEAKENS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Taken:
     """What a new owner of a shard finds.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TypeVar
 
 from collector.errors import StoreDenied, StoreError, StoreMissing
 from collector.events import DestinationFailing, DestinationRecovered, Emit
 from collector.sink.store import Entry, Store
+from collector.value import value
 
 T = TypeVar("T")
 
@@ -17,7 +17,7 @@ SLOWER = 10
 """How many times longer the waits are at first for what a human must mend."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RetryPolicy:
     """How often and how soon. `attempts` counts the first one too; None is until told to stop.
 

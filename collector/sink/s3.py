@@ -12,7 +12,6 @@ import io
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Literal, cast
 
 from boto3.session import Session
@@ -24,6 +23,7 @@ from collector.errors import ExportDamaged, ObjectMissing, StoreMissing
 from collector.sink.key import checked_key, is_key
 from collector.sink.s3_errors import failure, refusal
 from collector.sink.store import Entry
+from collector.value import value
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -37,7 +37,7 @@ REJECTED_KEYS = frozenset(
 """Where the keys themselves are refused, they are looked up anew: a file may hold others by now."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Bucket:
     """Where the objects are. `prefix` is without "/" at its ends; None means as boto3 finds it.
 

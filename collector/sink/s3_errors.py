@@ -6,14 +6,13 @@ name codes and places; what boto3 says about credentials is left out, since it m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from collector.errors import StoreDenied, StoreError, StoreMissing, StoreUnavailable
+from collector.value import value
 
 LONGEST_TEXT = 200
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Meaning:
     kind: type[StoreError]
     what: str

@@ -7,12 +7,13 @@ implementation retries (that is `sink.retry`), overwrites, or deletes. Every err
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from collector.value import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class Entry:
     """One object of a listing."""
 

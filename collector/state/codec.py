@@ -6,7 +6,6 @@ The formats are described in `docs/state-format.md`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Literal, TypeVar
 from zlib import crc32
 
@@ -22,6 +21,7 @@ from collector.model import (
     SourceCheckpoint,
     VoidRecord,
 )
+from collector.value import value
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ _SOURCE_START = b'{"kind":"source",'
 _CRC_BYTES = len(b',"crc":"01234567"}\n')
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SnapshotHeader:
     """First line of `checkpoint.jsonl`. `journal` is the last journal line that the snapshot holds;
     `sources` and `files` are how many lines of each kind follow.
@@ -50,7 +50,7 @@ class SnapshotHeader:
     checks: Literal["crc32"] = "crc32"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class JournalHeader:
     """First line of `journal.jsonl`. Its changes are numbered from `after` + 1 on."""
 
@@ -62,7 +62,7 @@ class JournalHeader:
     checks: Literal["crc32"] = "crc32"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Change:
     """One further line of `journal.jsonl`: number `n`, and one of the others."""
 

@@ -7,12 +7,12 @@ of what a general reader takes. Every other one is read as JSON.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal
 
 from collector.adapters import adapter
 from collector.model import Evidence, FileCheckpoint, FileId
 from collector.state.codec import decode, seal
+from collector.value import value
 
 TEXT = rb"[ !#-\[\]-~]*"
 """What stands in JSON as it is."""
@@ -41,7 +41,7 @@ head_bytes, head_hash, tail_bytes, tail_hash, prefix_sha256 (None where that is 
 """
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _FileLine:
     """A FileCheckpoint, flat, so that `jq 'select(.source == "…") | .offset'` works."""
 

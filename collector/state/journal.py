@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,9 +22,10 @@ from collector.state.codec import (
     intact,
 )
 from collector.state.disk import expect_in_place, write_whole
+from collector.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Journal:
     """A journal as read. `last` is its last change's number, `whole_bytes` where a torn line starts.
     `lines` are those of the changes, from line 2 of the file at `place` on.
@@ -52,7 +52,7 @@ class Journal:
             yield place, change
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class JournalEnd:
     """Where the next change is to be written: behind change `last`, and so many bytes of the file; 0 where a
     new one is to begin.

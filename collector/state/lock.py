@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from pathlib import Path
@@ -14,13 +13,14 @@ from collector.adapters import adapter
 from collector.errors import StateLocked
 from collector.model import Owner
 from collector.state.disk import expect_in_place
+from collector.value import value
 
 # `holder` holds a shared lock for some microseconds: who wants the lock then asks again.
 _TRIES = 5
 _BETWEEN_TRIES_SECONDS = 0.02
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Holder:
     """Who holds a lock. `owner` is None where the file does not tell. `since` is the lock file's mtime."""
 

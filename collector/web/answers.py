@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 
 from pydantic import TypeAdapter
 
 from collector.status import ShardStatus
+from collector.value import value
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
@@ -18,7 +18,7 @@ STATUSES: TypeAdapter[list[ShardStatus]] = TypeAdapter(list[ShardStatus])
 """`/api/status`: fields as in `model.ShardStatus`, times RFC 3339."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Answer:
     """`policy` is the Content-Security-Policy; by default nothing may load or run."""
 

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from collector.value import value
+
 Tree = Any
 """Of the parser: operators, and what they have."""
 Table = NDArray[np.bool_]
@@ -63,7 +65,7 @@ class CharClass:
         return CharClass(inside, outside)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Literal:
     text: bytes
 
@@ -92,7 +94,7 @@ class Run:
     last: Table | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class End:
     """The end of the row."""
 
@@ -100,7 +102,7 @@ class End:
 Element = Literal | Fixed | Run | End
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Chain:
     """`groups` has, for each group in order, the elements [first, last) that it spans."""
 
@@ -157,8 +159,8 @@ class _Reading:
         self._barrier = 0
 
     def sequence(self, tree: Tree) -> None:
-        for op, value in tree:
-            self._node(op, value)
+        for op, argument in tree:
+            self._node(op, argument)
 
     def chain(self) -> Chain:
         numbers = range(1, len(self._groups) + 1)
@@ -325,11 +327,11 @@ def _set_class(items: Tree) -> CharClass:
     inside = np.zeros(256, np.bool_)
     outside = np.ones(256, np.bool_)
     negated = False
-    for op, value in items:
+    for op, argument in items:
         if op is c.NEGATE:
             negated = True
             continue
-        some = _category(value) if op is c.CATEGORY else _ascii_range(op, value)
+        some = _category(argument) if op is c.CATEGORY else _ascii_range(op, argument)
         inside |= some.inside
         outside &= some.outside
     return CharClass(outside, inside) if negated else CharClass(inside, outside)

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from re import _compiler as compiler  # type: ignore[attr-defined]  # as in `chain`
 from re import _constants as c  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
 
 from collector.rows.parse.chain import ALLOWED_FLAGS, Chain, Run, Tree, chain_of
+from collector.value import value
 
 LEAST_RUNS = 2
 """Of a beginning: to scan for fewer would not be worth it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Head:
     """The groups of `rest` are numbered from 1 on."""
 
@@ -73,9 +73,9 @@ def _looks_back(tree: Tree) -> bool:
 
 
 def _nodes(tree: Tree) -> Iterator[tuple[Tree, Tree]]:
-    for op, value in tree:
-        yield op, value
-        for inner in _trees(value):
+    for op, argument in tree:
+        yield op, argument
+        for inner in _trees(argument):
             yield from _nodes(inner)
 
 

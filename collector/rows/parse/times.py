@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -31,6 +30,7 @@ from collector.rows.parse.convert import (
 )
 from collector.rows.parse.scan import Block
 from collector.rows.schema import UTC_MICROSECONDS
+from collector.value import value
 
 Numbers = NDArray[np.int64]
 
@@ -101,7 +101,7 @@ def _times(microseconds: Numbers, fits: NDArray[np.bool_], there: NDArray[np.boo
     return values.cast(UTC_MICROSECONDS), there & ~fits
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Piece:
     """A directive of strptime, or (empty) a literal character."""
 
