@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from collector.decoded import Decoded
 from collector.model import BatchSettings, Lines
-from collector.rows.parse.scan import Block, gathered
+from collector.rows.block import Block, gathered
 from collector.rows.redact import redact
 from collector.rows.schema import UTC_MICROSECONDS
 from collector.rows.utf8 import messages

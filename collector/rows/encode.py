@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import ne
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +20,11 @@ from collector.rows.body import Body
 from collector.rows.encodings import bloom_filters, encodings, needs_bloom_filter
 from collector.rows.footer import RowGroups
 from collector.rows.ndjson import json_lines
-from collector.rows.parse.parser import Parser
 from collector.rows.runs import Run, Said, runs_chunk
 from collector.rows.schema import ORIGIN_COLUMNS, UNSORTED_COLUMNS, UTC_MICROSECONDS, schema
+
+if TYPE_CHECKING:
+    from collector.rows.parse.parser import Parser
 
 ZSTD_LEVEL = 1
 
@@ -215,7 +217,11 @@ def _repeat(codes: NDArray[np.int32], counts: NDArray[np.int64]) -> pa.Array:
 
 
 def _parser(settings: BatchSettings) -> Parser | None:
-    return Parser(settings.parse) if settings.parse else None
+    if settings.parse is None:
+        return None
+    from collector.rows.parse.parser import Parser  # noqa: PLC0415 - slow to import; most volumes need none
+
+    return Parser(settings.parse)
 
 
 class ParquetEncoder:

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from collector.rows.parse.scan import Block
+from collector.rows.block import Block
 from collector.rows.schema import ORIGIN_COLUMNS, PLAIN_COLUMNS
 
 ROWS_AT_ONCE = 16384

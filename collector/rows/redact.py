@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from collector.errors import UsageError
 from collector.model import Redaction
-from collector.rows.parse.scan import Block
+from collector.rows.block import Block
 
 CONTROLS = 0x20
 LARGEST_TEXT = (1 << 31) - 1

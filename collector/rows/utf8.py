@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from collector.model import Lines
-from collector.rows.parse.scan import Block, gathered
+from collector.rows.block import Block, gathered
 
 LINE_FEED = 10
 FIRST_BEYOND_ASCII = 0x80

@@ -9,10 +9,11 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from collector.rows.block import Block
 from collector.rows.parse.chain import compile_chain
 from collector.rows.parse.regex import Regex
 from collector.rows.parse.row_by_row import ROWS
-from collector.rows.parse.scan import Block, Scan
+from collector.rows.parse.scan import Scan
 
 ACCESS = (
     r'(?P<ip>\S+) (?P<ident>\S+) (?P<user>\S+) \[(?P<at>[^\]]+)\] "(?P<method>\S+) (?P<url>\S+) '

@@ -17,10 +17,10 @@ import pyarrow.json
 from numpy.typing import NDArray
 
 from collector.model import FieldType
+from collector.rows.block import Block
 from collector.rows.parse.convert import boolean, finite, integer
 from collector.rows.parse.json_shape import Shape, shape_of
 from collector.rows.parse.merge import merged
-from collector.rows.parse.scan import Block
 from collector.rows.schema import PARSED_TYPES
 
 PARTS = 16

@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from collector.model import FieldType
+from collector.rows.block import Block
 from collector.rows.parse.chain import Chain, CharClass, Element, End, Literal, Run, Table
-from collector.rows.parse.scan import Block, Scan
+from collector.rows.parse.scan import Scan
 from collector.rows.schema import PARSED_TYPES
 
 MOST_MEMBERS = 64

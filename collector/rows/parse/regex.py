@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from collector.rows.block import Block
 from collector.rows.parse.chain import compile_chain, is_anchored
 from collector.rows.parse.head import compile_head
 from collector.rows.parse.merge import merged
 from collector.rows.parse.row_by_row import Extracted, RowByRow
-from collector.rows.parse.scan import Block, Scan
+from collector.rows.parse.scan import Scan
 
 MOST_DISAPPOINTMENTS = 4
 """After so many blocks of which a chain left more than half to `re`, it is no longer tried."""

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from collector.rows.block import Block
 from collector.rows.parse.convert import (
     FIRST_US,
     LAST_US,
@@ -28,7 +29,6 @@ from collector.rows.parse.convert import (
     one_by_one,
     without_nothing,
 )
-from collector.rows.parse.scan import Block
 from collector.rows.schema import UTC_MICROSECONDS
 from collector.value import value
 

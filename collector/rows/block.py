@@ -1,0 +1,66 @@
+"""Rows of a column as the bytes they lie in, and rows made of pieces of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+Bytes = NDArray[np.uint8]
+Positions = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Rows that lie back to back in `data`: row i is data[bounds[i]:bounds[i + 1]]."""
+
+    data: Bytes
+    bounds: Positions
+
+    @cached_property
+    def extent(self) -> tuple[int, int]:
+        """The lowest byte and the highest."""
+        return (int(self.data.min()), int(self.data.max())) if len(self.data) else (0, 0)
+
+    @property
+    def is_ascii(self) -> bool:
+        return self.extent[1] < 128
+
+    @classmethod
+    def of(cls, text: pa.StringArray) -> Block:
+        offsets = np.frombuffer(text.buffers()[1], np.int32)[text.offset : text.offset + len(text) + 1]
+        first, last = int(offsets[0]), int(offsets[-1])
+        whole = text.buffers()[2]
+        data = np.frombuffer(whole, np.uint8)[first:last] if whole is not None and last else _NOTHING
+        return cls(data, offsets.astype(np.int64) - first)
+
+
+_NOTHING = np.zeros(0, np.uint8)
+
+
+def gathered(block: Block, start: Positions, end: Positions) -> pa.BinaryArray:
+    """data[start:end] of each row, natively; both ascend, and no row's ends before it starts.
+
+    Arrow's offsets ascend and meet, so what lies between is in the odd slots of an array whose even slots
+    are the rows.
+    """
+    rows = len(start)
+    offsets = np.empty(2 * rows + 1, np.int32)
+    offsets[0:-1:2] = start
+    offsets[1::2] = end
+    offsets[-1] = offsets[-2] if rows else 0
+    slots = pa.BinaryArray.from_buffers(
+        pa.binary(), 2 * rows, [None, pa.py_buffer(offsets), pa.py_buffer(block.data)]
+    )
+    return pc.take(slots, _even(rows), boundscheck=False)
+
+
+_evens = np.arange(0, 1 << 16, 2, dtype=np.int64)
+
+
+def _even(rows: int) -> pa.Int64Array:
+    return pa.array(_evens[:rows] if rows <= len(_evens) else np.arange(0, 2 * rows, 2, dtype=np.int64))
