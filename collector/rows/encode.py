@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import ne
@@ -102,20 +102,15 @@ def encoder(settings: BatchSettings, fields: Sequence[str]) -> Encoder:
 
 def table(
     parts: Sequence[Part],
-    fields: Sequence[str],
+    said: Mapping[str, Sequence[Said]],
+    wanted: Sequence[pa.Field],
     parser: Parser | None = None,
-    *,
-    without: Collection[str] = (),
 ) -> tuple[pa.Table, int]:
-    """The columns of the parts, in the order of the schema, and how many rows the parser could not read."""
+    """The wanted columns of the parts, and how many rows the parser could not read; `said` is by read."""
     counts = np.concatenate([part.counts for part in parts])
     rows = [len(part.offset) for part in parts]
-    wanted = [
-        field for field in schema(fields, parser.columns if parser else ()) if field.name not in without
-    ]
-    said = {name: column for name, column in said_by_read(parts, fields).items() if name not in without}
     values: dict[str, object] = {
-        **_repeated(said, counts),
+        **_repeated({field.name: said[field.name] for field in wanted if field.name in said}, counts),
         "offset": np.concatenate([part.offset for part in parts]),
         "message": pa.chunked_array([part.message for part in parts]),
         "time": _filled([part.time for part in parts], rows, UTC_MICROSECONDS),
@@ -154,14 +149,14 @@ def said_by_read(parts: Sequence[Part], fields: Sequence[str]) -> dict[str, list
 
 
 def runs(
-    parts: Sequence[Part], fields: Sequence[str], parser: Parser | None = None
+    parts: Sequence[Part], said: Mapping[str, Sequence[Said]], parser: Parser | None = None
 ) -> dict[str, Sequence[Run]]:
-    """The columns of the parts that hardly ever change, as runs."""
+    """The columns of the parts that hardly ever change, as runs; `said` is by read."""
     counts = [count for part in parts for count in part.counts.tolist()]
     found: dict[str, Sequence[Run]] = {}
-    for name, said in said_by_read(parts, fields).items():
-        if sum(map(ne, said, said[1:])) < MOST_RUNS and not needs_bloom_filter(name, said):
-            found[name] = list(zip(said, counts, strict=True))
+    for name, column in said.items():
+        if sum(map(ne, column, column[1:])) < MOST_RUNS and not needs_bloom_filter(name, column):
+            found[name] = list(zip(column, counts, strict=True))
     filled = parser.names if parser else ()
     for name in ("time", "stream", "raw"):
         if name not in filled and all(getattr(part, name) is None for part in parts):
@@ -224,13 +219,17 @@ def _parser(settings: BatchSettings) -> Parser | None:
     return Parser(settings.parse)
 
 
+def _schema(fields: Sequence[str], parser: Parser | None) -> pa.Schema:
+    return schema(fields, parser.columns if parser else ())
+
+
 class ParquetEncoder:
     """Each `prepare` makes a row group."""
 
     def __init__(self, settings: BatchSettings, fields: Sequence[str]) -> None:
         self.made, self.unparsed = (0, 0), 0
         self._codec, self._fields, self._parser = settings.compression, fields, _parser(settings)
-        self._schema = schema(fields, self._parser.columns if self._parser else ())
+        self._schema = _schema(fields, self._parser)
         self._body = Body()
         self._groups = RowGroups(self._body, self._empty())
 
@@ -265,8 +264,10 @@ class ParquetEncoder:
         )
 
     def prepare(self, parts: Sequence[Part]) -> Step:
-        seldom = runs(parts, self._fields, self._parser)
-        rows, unparsed = table(parts, self._fields, self._parser, without=seldom)
+        said = said_by_read(parts, self._fields)
+        seldom = runs(parts, said, self._parser)
+        wanted = [field for field in self._schema if field.name not in seldom]
+        rows, unparsed = table(parts, said, wanted, self._parser)
         sink = pa.BufferOutputStream()
         with self._writer(sink, rows) as writer:
             writer.write_table(rows, row_group_size=max(1, len(rows)))
@@ -295,10 +296,11 @@ class NdjsonEncoder:
     def __init__(self, settings: BatchSettings, fields: Sequence[str]) -> None:
         self.made, self.unparsed = (0, 0), 0
         self._fields, self._parser = fields, _parser(settings)
+        self._schema = _schema(fields, self._parser)
         self._body, self._stream = _compressed(settings)
 
     def prepare(self, parts: Sequence[Part]) -> Step:
-        rows, unparsed = table(parts, self._fields, self._parser)
+        rows, unparsed = table(parts, said_by_read(parts, self._fields), list(self._schema), self._parser)
         size = sum(part.bytes for part in parts)
 
         def step() -> None:

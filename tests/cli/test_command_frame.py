@@ -84,8 +84,8 @@ def test_help_imports_no_command():
 
 
 def test_a_run_to_the_end_imports_only_what_it_needs(tmp_path: Path):
-    """`run --once` to a folder imports no S3 client, no HTTP server, and no watch; nor what reads patterns, or
-    columns from lines, where there are none to read.
+    """`run --once` to a folder imports no S3 client, no HTTP server, and no watch; nor what reads patterns
+    or columns from lines, where there are none to read.
     """
     volume = tmp_path / "volume"
     (volume / "pod").mkdir(parents=True)
