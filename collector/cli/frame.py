@@ -6,18 +6,18 @@ imported only when it runs, so that `joblog --help` and small commands need not 
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import errno
 import gc
 import importlib
+import logging
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import click
 
@@ -118,12 +118,16 @@ def joblog() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command line, by default that of the process, and returns its exit code."""
+    """Runs one command line and returns its exit code; by default that of the process, which ends with it."""
     if arguments is None:
         for name, value in FOR_LIBRARIES.items():
             os.putenv(name, value)
         gc.set_threshold(YOUNG_OBJECTS)
-        atexit.register(gc.freeze)  # else all that is there is searched for garbage before the process ends
+        _leave(_run(sys.argv[1:]))
+    return _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         code = joblog.main(arguments, prog_name="joblog", standalone_mode=False)
         if sys.stdout is not None:  # it was closed before the start: `>&-`
@@ -138,6 +142,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the last net: each end is told in one line
         return tell(error)
     return code if isinstance(code, int) else 0
+
+
+def _leave(code: int) -> NoReturn:
+    """Ends the process as it is. The interpreter would first take apart all there is, which is of no use to
+    anybody: a command has returned, so its threads have ended, and what it wrote is closed.
+    """
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            with contextlib.suppress(OSError):  # it was told where that could be told
+                stream.flush()
+    os._exit(code)
 
 
 def tell(error: BaseException) -> int:

@@ -17,7 +17,9 @@ JOBLOG = Path(sys.executable).with_name("joblog")
 
 # Commands of a test's own, in the table beside the real ones: they end as real ones may.
 TRIAL = """
+import logging
 import sys
+from logging.handlers import MemoryHandler
 import click
 from collector import errors
 from collector.cli import frame
@@ -36,6 +38,13 @@ def trial(what, message):
     if what == "flood":
         while True:
             print("x" * 1000)
+    if what == "say":
+        held = MemoryHandler(1000, target=logging.StreamHandler())
+        logging.getLogger().addHandler(held)
+        logging.getLogger().warning("logged")
+        sys.stderr.write("no end of line; ")
+        sys.stdout.write("x" * int(message))
+        return 3
     if what == "builtin":
         raise ValueError(message)
     raise getattr(errors, what)(message, hint="h")
@@ -109,18 +118,21 @@ def test_arrow_keeps_what_it_freed_for_a_while():
     """
     code = (
         "import resource, sys\n"
-        "from collector.cli import main\n"
-        "sys.argv[1:] = ['--version']\n"
-        "main()\n"
-        "import pyarrow\n"
-        "faults = []\n"
-        "for _ in range(2):\n"
-        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
-        "    pyarrow.nulls(2 << 20, pyarrow.int64())\n"
-        "    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)\n"
-        "sys.exit(f'{pyarrow.default_memory_pool().backend_name}, {faults[1] < faults[0] / 10}')\n"
+        "import click\n"
+        "from collector.cli import frame\n"
+        "@click.command()\n"
+        "def faults():\n"
+        "    import pyarrow\n"
+        "    faults = []\n"
+        "    for _ in range(2):\n"
+        "        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "        pyarrow.nulls(2 << 20, pyarrow.int64())\n"
+        "        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)\n"
+        "    click.echo(f'{pyarrow.default_memory_pool().backend_name}, {faults[1] < faults[0] / 10}')\n"
+        "frame.COMMANDS['faults'] = frame.Lazy('__main__:faults', 'Counts page faults.')\n"
+        "frame.main()\n"
     )
-    assert run(sys.executable, "-c", code).stderr.splitlines() == ["jemalloc, True"]
+    assert run(sys.executable, "-c", code, "faults").stdout.splitlines() == ["jemalloc, True"]
 
 
 def test_the_version_is_the_package_s():
@@ -184,6 +196,21 @@ def test_faults_of_a_configuration_keep_their_lines():
 def test_what_a_command_returns_is_the_exit_code():
     """An int is the exit code."""
     assert [trial("trial", "return", code).returncode for code in ("0", "3")] == [0, 3]
+
+
+def test_the_end_cuts_nothing_off():
+    """Whatever was said or logged before the end of the process comes out whole, with its exit code."""
+    with subprocess.Popen(
+        [sys.executable, "-c", TRIAL, "trial", "say", "1000000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert select.select([process.stdout], [], [], 30)[0]
+        assert process.poll() is None  # a pipe holds less than that
+        stdout, stderr = process.communicate(timeout=30)
+    assert stdout == "x" * 1_000_000
+    assert (process.returncode, stderr) == (3, "no end of line; logged\n")
 
 
 def test_a_bug_is_one_line_and_70():
