@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 
 import click
-from pydantic import TypeAdapter
 
+from collector.adapters import adapter
 from collector.cli.options import config_option, destination_option, output_option, store_from
 from collector.cli.settings import settings_from
 from collector.cli.terminal import Column, human_bytes, progress_bar, show_line, show_table, visible
@@ -49,9 +49,6 @@ JOB_COLUMNS: tuple[Column, ...] = (
     ("complete", "left"),
     ("lost bytes", "right"),
 )
-
-_jobs = TypeAdapter(list[JobSummary])
-_report = TypeAdapter(Report)
 
 
 @click.command()
@@ -123,7 +120,7 @@ def jobs(to: str | None, config: Path | None, output: str, namespace: str | None
     store = store_from(to, config)
     summaries = summarise(store, namespace=namespace)
     if output == "json":
-        click.echo(_jobs.dump_json(summaries, indent=1).decode())
+        click.echo(adapter(list[JobSummary]).dump_json(summaries, indent=1).decode())
     elif summaries:
         _show_jobs(summaries)
     else:
@@ -173,7 +170,7 @@ def verify(
             f"there is no {what} in {store.url}", hint="is that the URL that the collector writes to?"
         )
     if output == "json":
-        click.echo(_report.dump_json(report, indent=1).decode())
+        click.echo(adapter(Report).dump_json(report, indent=1).decode())
     else:
         _show_report(report)
     return 0 if report.ok else 1

@@ -12,9 +12,9 @@ from pathlib import Path
 from uuid import uuid4
 
 import click
-from pydantic import TypeAdapter
 
 from collector import __version__
+from collector.adapters import adapter
 from collector.cli.options import config_option, destination_option, output_option, store_from
 from collector.cli.settings import settings_from
 from collector.config_sections import DEFAULT_STATE
@@ -75,11 +75,6 @@ class ShardContent:
     files: tuple[FileCheckpoint, ...]
 
 
-_rows = TypeAdapter(list[ShardRow])
-_contents = TypeAdapter(list[ShardContent])
-_explanation = TypeAdapter(Explanation)
-
-
 @click.group()
 def checkpoints() -> None:
     """Read and mend checkpoint files: how far each file is committed."""
@@ -96,7 +91,7 @@ def ls(state: Path | None, config: Path | None, output: str) -> int:
     """
     rows = [_shard_row(folder) for folder in state_folders(_state_root(state, config))]
     if output == "json":
-        click.echo(_rows.dump_json(rows, indent=2))
+        click.echo(adapter(list[ShardRow]).dump_json(rows, indent=2))
     else:
         _table(
             ("VOLUME", "SHARD", "SEQUENCE", "EPOCH", "SOURCES", "FILES", "HELD BY"),
@@ -130,7 +125,7 @@ def show(name: str, source: str | None, state: Path | None, config: Path | None,
             f"there is no checkpoint of {what}", hint="`joblog checkpoints ls` lists what there is"
         )
     if output == "json":
-        click.echo(_contents.dump_json(contents, indent=2))
+        click.echo(adapter(list[ShardContent]).dump_json(contents, indent=2))
     else:
         for content in contents:
             _show(content)
@@ -182,7 +177,7 @@ def explain(path: Path, config: Path | None, output: str, **options: str | None)
     """
     told = explain_path(path, settings_from(config, _without_destination(options)))
     if output == "json":
-        click.echo(_explanation.dump_json(told, indent=2))
+        click.echo(adapter(Explanation).dump_json(told, indent=2))
     else:
         for line in lines(told):
             click.echo(printable(line))

@@ -8,17 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
-from rich.console import Console
-from rich.measure import Measurement
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
-
 from collector.terminal import printable
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 RESET = "\x1b[0m"
-WIDEST_TABLE = 4096
 
 # Colours pass, as far as they are only that: programs write them, and people want them. All else that
 # a terminal would act on is shown as text, and so is what turns the direction of text.
@@ -55,7 +48,9 @@ def show_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], marks: 
     An empty value is `-` in a pipe, so that each row has as many words as the head.
     """
     if sys.stdout.isatty():
-        _show_on_terminal(columns, rows, marks)
+        from collector.cli.display import table  # noqa: PLC0415 - slow to import; a pipe needs none
+
+        table(columns, rows, marks)
         return
     lines = [[name.upper().replace(" ", "_") for name, _ in columns]]
     lines += [[printable(value).replace(" ", "\\x20") or "-" for value in row] for row in rows]
@@ -68,23 +63,12 @@ def show_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], marks: 
         sys.stdout.write("  ".join(cells).rstrip() + "\n")
 
 
-def _show_on_terminal(columns: Sequence[Column], rows: Sequence[Sequence[str]], marks: Sequence[str]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, align in columns:
-        table.add_column(name, justify=align, no_wrap=True)
-    for number, row in enumerate(rows):
-        style = marks[number] if marks else ""
-        table.add_row(*(Text(printable(value), style=style) for value in row))
-    # A narrow terminal wraps whole lines: names that are cut into pieces could not be read or copied.
-    console = Console()
-    wanted = Measurement.get(console, console.options.update(max_width=WIDEST_TABLE), table).maximum
-    Console(width=max(console.width, wanted)).print(table)
-
-
 def show_line(text: str, style: str = "") -> None:
     """One line; coloured on a terminal."""
     if sys.stdout.isatty():
-        Console(soft_wrap=True).print(Text(printable(text), style=style))
+        from collector.cli.display import line  # noqa: PLC0415 - see show_table
+
+        line(text, style)
     else:
         sys.stdout.write(printable(text) + "\n")
 
@@ -95,13 +79,9 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=None)
+    from collector.cli.display import moving_bar  # noqa: PLC0415 - see show_table
 
-        def move(done: int, of: int) -> None:
-            progress.update(task, completed=done, total=of)
-
+    with moving_bar(what) as move:
         yield move
 
 

@@ -112,6 +112,16 @@ def test_a_run_to_the_end_imports_only_what_it_needs(tmp_path: Path):
     assert done.stderr.splitlines()[-1:] == ["set()"], done.stderr
 
 
+def test_what_is_read_by_programs_needs_no_library_for_terminals(tmp_path: Path):
+    """`joblog jobs` in a pipe does not import what draws tables on a terminal."""
+    code = (
+        "import sys; from collector.cli import main;"
+        f"ended = main(['jobs', '--to', 'file:{tmp_path}']);"
+        "sys.exit(ended or str('rich' in sys.modules))"
+    )
+    assert run(sys.executable, "-c", code).stderr.splitlines()[-1:] == ["False"]
+
+
 def test_arrow_keeps_what_it_freed_for_a_while():
     """In a process of joblog, memory that Arrow took and freed is taken again, not touched for the first time
     again, however large.
