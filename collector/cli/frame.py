@@ -24,7 +24,7 @@ import click
 from collector.errors import ConfigError, Incomplete, JoblogError
 from collector.terminal import printable
 
-YOUNG_OBJECTS = 10_000
+YOUNG_OBJECTS = 100_000
 """So many new objects make the interpreter look for garbage, not its 700: that comes too often."""
 
 FOR_LIBRARIES = {

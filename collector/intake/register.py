@@ -37,8 +37,10 @@ class Register:
         self.unmatched = 0
         """How many of them the layout does not match."""
         self._files = 0
-        self._uncommitted: dict[FileId, TrackedFile] = {}
-        """Files of which more was taken than is committed: a commit speaks of no others."""
+        self._uncommitted: dict[tuple[str, str, int], TrackedFile] = {}
+        """Files of which more was taken than is committed, by source, path, generation: a commit speaks of no
+        others.
+        """
         self.queue = Queue(
             partial_after_seconds=partial_after_seconds, record_after_seconds=record_after_seconds
         )
@@ -145,7 +147,7 @@ class Register:
 
     def _untrack(self, tracked: TrackedFile) -> None:
         self._files -= 1
-        self._uncommitted.pop(tracked.file, None)
+        self._uncommitted.pop(_key(tracked.file), None)
 
     def is_drained(self, source: TrackedSource) -> bool:
         """Whether everything that the last look saw was read."""
@@ -204,17 +206,16 @@ class Register:
 
     def taken(self, tracked: TrackedFile) -> None:
         """More of the file was read into a batch."""
-        self._uncommitted[tracked.file] = tracked
+        self._uncommitted[_key(tracked.file)] = tracked
 
     def committed(self, source: str, path: str, generation: int, offset: int) -> None:
         """The destination has the file up to `offset`: only this moves the committed position."""
-        file = FileId(source, path, generation)
-        tracked = self._uncommitted.get(file)
+        tracked = self._uncommitted.get((source, path, generation))
         if tracked is None:
             return
         tracked.committed_offset = max(tracked.committed_offset, offset)
         if tracked.committed_offset >= tracked.taken_offset:
-            del self._uncommitted[file]
+            del self._uncommitted[source, path, generation]
 
     def give_up(self, tracked: TrackedFile) -> None:
         """Counts what is left of a file that cannot be read as lost."""
@@ -243,3 +244,7 @@ class Register:
 
     def __iter__(self) -> Iterator[TrackedSource]:
         return iter(list(self.sources.values()))
+
+
+def _key(file: FileId) -> tuple[str, str, int]:
+    return file.source, file.path, file.generation

@@ -41,7 +41,6 @@ class Sealed:
     bytes: int
     origins: tuple[Origin, ...]
     spans: tuple[Span, ...]
-    files: tuple[tuple[FileId, int], ...]
     body: Future[memoryview]
     encoder: Encoder
     redacted: int
@@ -55,45 +54,39 @@ class Sealed:
 class _OpenSpan:
     """A span that may still grow by the next read of its file."""
 
-    __slots__ = (
-        *("file", "origin", "start", "end", "rows", "line_feeds", "starts_line", "terminated"),
-        *("reads", "name", "evidence", "content", "hash"),
-    )
+    __slots__ = ("content", "first", "hash", "last", "line_feeds", "origin", "reads", "rows")
 
     def __init__(self, take: Take, origin: int) -> None:
-        self.file, self.origin, self.start = take.file, origin, take.start
-        self.end = take.start
+        self.first = self.last = take
+        self.origin = origin
         self.rows = self.line_feeds = 0
-        self.starts_line, self.terminated = take.starts_line, False
         self.reads: list[tuple[int, int]] = []
-        self.name = take.name
-        self.evidence = take.evidence
         self.hash = xxh3_128()
         self.content: xxh3_128 | None = None
 
     def grow(self, take: Take, data: memoryview, observed_us: int) -> None:
-        self.end, self.name, self.evidence = take.end, take.name, take.evidence
-        self.terminated = take.terminated
+        self.last = take
         self.rows += take.rows
         self.line_feeds += take.line_feeds
         self.reads.append((take.end, observed_us))
         self.hash.update(data)
 
     def close(self) -> Span:
+        first, last = self.first, self.last
         return Span(
-            path=self.file.path,
-            generation=self.file.generation,
+            path=first.file.path,
+            generation=first.file.generation,
             origin=self.origin,
-            start=self.start,
-            end=self.end,
+            start=first.start,
+            end=last.end,
             rows=self.rows,
             line_feeds=self.line_feeds,
             xxh3_128=self.hash.hexdigest(),
             reads=tuple(self.reads),
-            name=self.name,
-            evidence=self.evidence,
-            terminated=self.terminated,
-            starts_line=self.starts_line,
+            name=last.name,
+            evidence=last.evidence,
+            terminated=last.terminated,
+            starts_line=first.starts_line,
             content_xxh3_128=self.content.hexdigest() if self.content is not None else None,
         )
 
@@ -180,15 +173,10 @@ class Batch:
         """Ends the batch: its rows, spans and encoded object are fixed from now on."""
         self._encode_pending()
         spans = tuple(span.close() if isinstance(span, _OpenSpan) else span for span in self._spans)
-        order = list(self._origins)
-        files = tuple(
-            (FileId(order[span.origin].source, span.path, span.generation), span.end) for span in spans
-        )
+        origins = tuple(self._origins)
         encoding, encode = self._encoding, self._encoder
-        body = self._pool.submit(_finish, encode, encoding, files, spans)
-        return Sealed(
-            self.settings, self.rows, self.bytes, tuple(order), spans, files, body, encode, self.redacted
-        )
+        body = self._pool.submit(_finish, encode, encoding, origins, spans)
+        return Sealed(self.settings, self.rows, self.bytes, origins, spans, body, encode, self.redacted)
 
     def is_full(self, max_bytes: int, max_object_bytes: int) -> bool:
         """Whether it holds so many source bytes, or they make an object so large, or are of so many files."""
@@ -217,7 +205,7 @@ class Batch:
 
     def _extend(self, take: Take, data: memoryview, observed_us: int) -> _OpenSpan:
         span = self._open.get(take.file)
-        if span is None or span.end != take.start:
+        if span is None or span.last.end != take.start:
             origin = self._origins.setdefault(take.origin, len(self._origins))
             span = self._open[take.file] = _OpenSpan(take, origin)
             self._spans.append(span)
@@ -239,12 +227,15 @@ def _take_step(prepared: Future[Step]) -> None:
 def _finish(
     encode: Encoder,
     encoding: Sequence[Future[None]],
-    files: Sequence[tuple[FileId, int]],
+    origins: Sequence[Origin],
     spans: Sequence[Span],
 ) -> memoryview:
     for future in encoding:
         future.result()
-    return encode.finish([(file, span.start, span.end) for (file, _), span in zip(files, spans, strict=True)])
+    return encode.finish(
+        (FileId(origins[span.origin].source, span.path, span.generation), span.start, span.end)
+        for span in spans
+    )
 
 
 def part_of(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate, compress, pairwise
 from operator import ne
 from typing import TYPE_CHECKING, Protocol
 
@@ -88,7 +89,7 @@ class Encoder(Protocol):
 
     def prepare(self, parts: Sequence[Part]) -> Step: ...
 
-    def finish(self, spans: Sequence[tuple[FileId, int, int]]) -> memoryview:
+    def finish(self, spans: Iterable[tuple[FileId, int, int]]) -> memoryview:
         """The object; `spans` are file, start and end offset, in the order of the record."""
 
 
@@ -152,15 +153,17 @@ def runs(
     parts: Sequence[Part], said: Mapping[str, Sequence[Said]], parser: Parser | None = None
 ) -> dict[str, Sequence[Run]]:
     """The columns of the parts that hardly ever change, as runs; `said` is by read."""
-    counts = [count for part in parts for count in part.counts.tolist()]
+    until = list(accumulate((count for part in parts for count in part.counts.tolist()), initial=0))
     found: dict[str, Sequence[Run]] = {}
     for name, column in said.items():
-        if sum(map(ne, column, column[1:])) < MOST_RUNS and not needs_bloom_filter(name, column):
-            found[name] = list(zip(column, counts, strict=True))
+        changes = list(compress(range(1, len(column)), map(ne, column, column[1:])))
+        if len(changes) < MOST_RUNS and not needs_bloom_filter(name, column):
+            ends = pairwise((0, *changes, len(column)))
+            found[name] = [(column[first], until[end] - until[first]) for first, end in ends]
     filled = parser.names if parser else ()
     for name in ("time", "stream", "raw"):
         if name not in filled and all(getattr(part, name) is None for part in parts):
-            found[name] = [(None, sum(counts))]
+            found[name] = [(None, until[-1])]
     return found
 
 
@@ -285,7 +288,7 @@ class ParquetEncoder:
 
         return step
 
-    def finish(self, spans: Sequence[tuple[FileId, int, int]]) -> memoryview:
+    def finish(self, spans: Iterable[tuple[FileId, int, int]]) -> memoryview:
         self._groups.finish()
         body = self._body.view()
         write_hash(body)
@@ -311,7 +314,7 @@ class NdjsonEncoder:
 
         return step
 
-    def finish(self, spans: Sequence[tuple[FileId, int, int]]) -> memoryview:
+    def finish(self, spans: Iterable[tuple[FileId, int, int]]) -> memoryview:
         self._stream.close()
         return self._body.view()
 
@@ -348,7 +351,7 @@ class RawEncoder:
             self.made[1] + sum(part.bytes for part in parts),
         )
 
-    def finish(self, spans: Sequence[tuple[FileId, int, int]]) -> memoryview:
+    def finish(self, spans: Iterable[tuple[FileId, int, int]]) -> memoryview:
         for number, (file, start, end) in enumerate(spans):
             position = start
             if number == 0 and self._next is not None:

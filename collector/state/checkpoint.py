@@ -158,12 +158,13 @@ class Checkpoint:
 
     def _apply_batch(self, record: BatchRecord) -> None:
         touched = self._touched(record)
-        moved: dict[FileId, FileCheckpoint] = {}
+        moved: dict[tuple[str, str, int], FileCheckpoint] = {}
         for span in record.spans:
             file = _spanned(record, span)
-            before = moved.get(file) or self.files.find(file)
+            key = file.source, span.path, span.generation
+            before = moved.get(key) or self.files.find(file)
             holes = self._holes(file, before.offset if before else 0, span, record)
-            moved[file] = _advanced(file, before, span, holes)
+            moved[key] = _advanced(file, before, span, holes)
         for at in moved.values():
             self.files.put(at)
         objects: dict[tuple[str, ...], tuple[str, ...]] = {}
@@ -179,9 +180,12 @@ class Checkpoint:
             if not 0 <= span.origin < len(record.origins):
                 raise self._broken(f"record {record.sequence} has no origin {span.origin}")
             origin = record.origins[span.origin]
-            touch = touched.setdefault(origin.source, _Touch(origin))
+            touch = touched.get(origin.source)
+            if touch is None:
+                touch = touched[origin.source] = _Touch(origin)
             touch.rows += span.rows
-            touch.observed_us.extend(at for _, at in span.reads)
+            for _, at in span.reads:
+                touch.observed_us.append(at)
         for loss in record.losses:
             touch = touched.setdefault(loss.source, _Touch(_origin_of(loss.source, record.origins)))
             touch.losses.append(loss)

@@ -20,8 +20,8 @@ from collector.state.disk import size_bytes, state_errors, sync_folder, write_wh
 from collector.state.journal import Journal, JournalEnd, JournalWriter, read_journal
 from collector.state.lock import Holder, Lock, holder
 
-COMPACT_FROM_BYTES = 4 << 20
-"""A smaller journal is never worth a new snapshot."""
+COMPACT_FROM_BYTES = 8 << 20
+"""A smaller journal is never worth a new snapshot: that of 15,000 files is read in a fifth of a second."""
 
 
 class StateFolder:
@@ -100,7 +100,7 @@ class StateFolder:
             writer.close()
 
     def wants_compaction(self) -> bool:
-        """Whether the journal has grown larger than the snapshot, and than 4 MiB."""
+        """Whether the journal has grown larger than the snapshot, and than 8 MiB."""
         if not self._may_want_compaction:
             return False
         with state_errors(self.path):

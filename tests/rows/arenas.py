@@ -134,7 +134,8 @@ def record_of(sealed: Sealed) -> BatchRecord:
 
 def span_bytes(sealed: Sealed, contents: dict[FileId, bytes]) -> list[tuple[Span, bytes]]:
     """Each span with the bytes that its file holds there."""
-    found = []
-    for span, (file, _) in zip(sealed.spans, sealed.files, strict=True):
-        found.append((span, contents[file][span.start : span.end]))
-    return found
+    return [(span, contents[file_of(span, sealed)][span.start : span.end]) for span in sealed.spans]
+
+
+def file_of(span: Span, sealed: Sealed) -> FileId:
+    return FileId(sealed.origins[span.origin].source, span.path, span.generation)

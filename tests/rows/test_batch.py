@@ -8,7 +8,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from arenas import NOON_US, Read, Reader, origin, settings
+from arenas import NOON_US, Read, Reader, file_of, origin, settings
 from hypothesis import given
 from hypothesis import strategies as st
 from xxhash import xxh3_128_hexdigest as xxh3
@@ -32,7 +32,7 @@ def reader(request, encode_pool):
 
 
 def places(sealed):
-    return [(file, span.start, span.end) for (file, _), span in zip(sealed.files, sealed.spans, strict=True)]
+    return [(file_of(span, sealed), span.start, span.end) for span in sealed.spans]
 
 
 def sha256(data):

@@ -291,8 +291,8 @@ def test_reader_beside_a_compacting_collector(make, folder):
 
 
 def test_wants_compaction_once_the_journal_is_large(make, folder):
-    """A journal over 4 MiB that outgrew its snapshot asks for a new one; then it is small again."""
-    large = SourceCheckpoint("s", Origin("s"), tombstone="x" * 1_600_000)
+    """A journal over 8 MiB that outgrew its snapshot asks for a new one; then it is small again."""
+    large = SourceCheckpoint("s", Origin("s"), tombstone="x" * 3_200_000)
     checkpoint = Checkpoint("v", 0)
     checkpoint.note_source(large)
     folder.append(sources=[large, large])
