@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, Mapping, MutableMapping, ValuesView
 from types import MappingProxyType
-from typing import Generic, TypeVar, cast, overload
+from typing import Any, Generic, TypeVar, overload
 
 V = TypeVar("V")
 T = TypeVar("T")
@@ -18,8 +18,8 @@ class Few(MutableMapping[str, V], Generic[V]):
     def __init__(self, things: Mapping[str, V] = MappingProxyType({})) -> None:
         self._key: str | None = None
         """Of the only thing there is."""
-        self._value: V | dict[str, V] | None = None
-        """What has the key; all, once there was more than one."""
+        self._value: Any = None
+        """What has the key; a dict of all, once there was more than one."""
         if len(things) > 1:
             self._value = dict(things)
         else:
@@ -28,11 +28,12 @@ class Few(MutableMapping[str, V], Generic[V]):
 
     def _all(self) -> dict[str, V]:
         if self._key is not None:
-            return {self._key: cast("V", self._value)}
-        return {} if self._value is None else cast("dict[str, V]", self._value)
+            return {self._key: self._value}
+        several: dict[str, V] | None = self._value
+        return {} if several is None else several
 
     def __len__(self) -> int:
-        return 1 if self._key is not None else len(self._all())
+        return 1 if self._key is not None else len(self._value or ())
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._all())
@@ -48,19 +49,23 @@ class Few(MutableMapping[str, V], Generic[V]):
     @overload
     def get(self, key: str, /, default: V | T) -> V | T: ...
     def get(self, key: str, /, default: V | T | None = None) -> V | T | None:
-        if key == self._key:
-            return cast("V", self._value)
-        return default if self._key is not None else self._all().get(key, default)
+        if self._key is None and self._value is not None:
+            several: dict[str, V] = self._value
+            return several.get(key, default)
+        found: V | T | None = self._value if key == self._key else default
+        return found
 
     def __getitem__(self, key: str) -> V:
-        return cast("V", self._value) if key == self._key else self._all()[key]
+        found: V = self._value if key == self._key else self._all()[key]
+        return found
 
     def __setitem__(self, key: str, value: V) -> None:
-        if key == self._key or (self._key is None and self._value is None):
+        if self._key is None and self._value is not None:
+            self._value[key] = value
+        elif self._key is None or key == self._key:
             self._key, self._value = key, value
         else:
-            self._key, self._value = None, self._all()
-            self._value[key] = value
+            self._key, self._value = None, {self._key: self._value, key: value}
 
     def __delitem__(self, key: str) -> None:
         if key == self._key:
