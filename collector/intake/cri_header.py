@@ -18,10 +18,13 @@ HEADER_BYTES = 48
 LINES_AT_ONCE = 8192
 """Their headers stay in the cache."""
 
-SHORTEST_TIME, LONGEST_TIME, MOST_USUAL_TIME = 20, 35, 30
+SHORTEST_TIME, LONGEST_TIME = 20, 35
 SPACE, COLON, DOT, DASH, PLUS, ZULU, LINE_FEED = b" :.-+Z\n"
-SECOND_US = 1_000_000
+SECOND_US, MINUTE_US = 1_000_000, 60_000_000
 DAYS_TO_1970 = 719_468  # from 0000-03-01
+
+USUAL_BYTES = 40
+"""Most headers are `YYYY-MM-DDThh:mm:ss.nnnnnnnnnZ stdout F ` or as long: five words of eight bytes."""
 
 
 def _word(text: bytes) -> np.uint64:
@@ -29,12 +32,28 @@ def _word(text: bytes) -> np.uint64:
     return np.uint64(int.from_bytes(text, "little"))
 
 
-_STDOUT, _STDERR, _FULL, _PARTIAL = map(_word, (b"Z stdout", b"Z stderr", b" F ", b" P "))
-_TAG_BITS, _HIGH_BITS, _ZEROS, _SIX = map(_word, (b"\xff" * 3, b"\xf0" * 8, b"0" * 8, b"\x06" * 8))
-_PAIRS = _word(b"\xff\0\0\0\xff\0\0\0")
+_TIME, _ZONE = _word(b":00.0000"), _word(b"00000Z s")
+_TIME_BITS = _word(b"\xff\xf0\xf0\xff\xf0\xf0\xf0\xf0")
+_ZONE_BITS = _word(b"\xf0\xf0\xf0\xf0\xf0\xff\xff\xff")
+"""Which bits of these two are the same in every time."""
+
+_TIME_ROOM, _ZONE_ROOM = _word(b"\0\x0a\6\0\6\6\6\6"), _word(b"\6\6\6\6\6\0\0\0")
+"""With so much more a digit above 9 shows in those bits, and a first one of seconds above 5."""
+
+_OUT, _ERROR = _word(b"tdout F "), _word(b"tderr F ")
+_OUT_PARTIAL, _ERROR_PARTIAL = _word(b"tdout P "), _word(b"tderr P ")
+_BYTE, _TWO_BYTES, _THREE_BYTES, _FOUR_BYTES, _FIVE_BYTES, _SIX_BYTES = map(np.uint64, range(8, 56, 8))
+_PAIR, _PAIRS = _word(b"\xff" * 2), _word(b"\xff\0\0\0\xff\0\0\0")
 _HUNDREDS, _ONES = np.uint64(100 + (1_000_000 << 32)), np.uint64(1 + (10_000 << 32))
-_KEPT_BITS = np.array([_word(b"\xff" * min(digits, 8)) for digits in range(10)])
-"""Of a word of digits, those of the first so many."""
+_ZEROS, _ZULUS = _word(b"0" * 5), _word(b"Z" * 8)
+_LOWEST_BITS, _HIGHEST_BITS = _word(b"\x01" * 8), _word(b"\x80" * 8)
+_ONE, _TEN = np.uint64(1), np.uint64(10)
+
+_DIGITS_AT = np.array([0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15])
+_SIGNS_AT, _SIGNS = np.array([4, 7, 10, 13]), np.frombuffer(b"--T:", np.uint8).reshape(-1, 1)
+_LEAST = np.array([0, 0, 1, 1, 0, 0], np.uint8).reshape(-1, 1)
+_MOST = np.array([99, 99, 12, 31, 23, 59], np.uint8).reshape(-1, 1)
+"""Century, year, month, day, hour, minute."""
 
 Positions = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -62,8 +81,13 @@ def headers(arena: NDArray[np.uint8], starts: Positions, ends: Positions) -> Hea
         starts.copy(),
         np.ones(lines, np.bool_),
     )
-    for first in range(0, lines, LINES_AT_ONCE):
-        _usual(found, arena, ends, first, min(first + LINES_AT_ONCE, lines))
+    within = int(np.searchsorted(starts, len(arena) - USUAL_BYTES, side="right"))
+    for first in range(0, within, LINES_AT_ONCE):
+        few = slice(first, min(first + LINES_AT_ONCE, within))
+        _usual(found, few, _words(arena, starts[few]), starts[few] + USUAL_BYTES, ends[few])
+    rest = np.flatnonzero(found.malformed[:within])
+    for first in range(0, len(rest), LINES_AT_ONCE):
+        _shorter(found, arena, ends, rest[first : first + LINES_AT_ONCE])
     rest = np.flatnonzero(found.malformed)
     if len(rest):
         columns = _columns(arena, starts[rest], ends[rest])
@@ -74,68 +98,89 @@ def headers(arena: NDArray[np.uint8], starts: Positions, ends: Positions) -> Hea
     return found
 
 
-def _usual(found: Headers, arena: NDArray[np.uint8], ends: Positions, first: int, stop: int) -> None:
-    """Reads the headers of the lines [first, stop) as nearly all of them are: a fraction of a second, UTC,
-    one tag. Those that are otherwise stay malformed, and are read again one way or the other.
+def _words(arena: NDArray[np.uint8], starts: Positions) -> NDArray[np.uint64]:
+    """[USUAL_BYTES // 8, lines]: the first bytes of lines, word by word."""
+    windows = np.ndarray((len(arena) - USUAL_BYTES + 1,), f"V{USUAL_BYTES}", buffer=arena, strides=(1,))
+    return np.ascontiguousarray(windows[starts].view(np.uint64).reshape(len(starts), -1).T)
+
+
+def _usual(
+    found: Headers,
+    rows: slice | Positions,
+    words: NDArray[np.uint64],
+    message: Positions,
+    ends: Positions,
+) -> None:
+    """Reads the headers `words` of the lines `rows`, whose messages begin at `message`. Those that are
+    otherwise than nearly all stay malformed, and are read again one way or the other.
     """
-    starts = found.message[first:stop]
-    within = starts <= len(arena) - HEADER_BYTES
-    if not within.all():
-        stop = first + int(np.argmin(within))  # starts ascend
-        starts = starts[: stop - first]
-    if not len(starts):
+    date, hour, time, zone, tail = words
+    time_us, well = _of_minute(time, zone)
+    minutes, is_time = _minutes(date, hour)
+    time_us += minutes * MINUTE_US
+    well &= is_time
+    well &= message <= ends
+    is_error, partial = tail == _ERROR, np.zeros_like(well)
+    other = np.flatnonzero(~(is_error | (tail == _OUT)))
+    if len(other):
+        of_error = tail[other] == _ERROR_PARTIAL
+        goes_on = of_error | (tail[other] == _OUT_PARTIAL)
+        is_error[other], partial[other] = of_error, goes_on & well[other]
+        well[other] &= goes_on
+    found.time_us[rows] = time_us
+    found.stream[rows] = is_error
+    found.partial[rows] = partial
+    found.message[rows] = np.where(well, message, found.message[rows])
+    found.malformed[rows] = ~well
+
+
+def _shorter(found: Headers, arena: NDArray[np.uint8], ends: Positions, rows: Positions) -> None:
+    """Reads headers with four to eight digits behind the dot, as if zeros stood at their end."""
+    words = _words(arena, found.message[rows])
+    # The lowest bit of the marks is in the byte of the first Z, whatever stands behind it.
+    marks = words[3] ^ _ZULUS
+    marks = (marks - _LOWEST_BITS) & ~marks & _HIGHEST_BITS
+    before = np.bitwise_count(marks ^ (marks - _ONE)).astype(np.uint64) - _BYTE
+    some = np.flatnonzero(before < _FIVE_BYTES)
+    if not len(some):
         return
-    heads = _windows(arena, "V32")[starts].view(np.uint8).reshape(-1, 32)
-    length = np.full(len(heads), MOST_USUAL_TIME)
-    other = np.flatnonzero(heads[:, MOST_USUAL_TIME] != SPACE)
-    length[other] = SHORTEST_TIME + np.argmax(heads[other, SHORTEST_TIME:] == SPACE, axis=1)
-    fraction_us, well = _microseconds(heads, length - SHORTEST_TIME - 1)
-    seconds, is_time = _seconds(heads)
-    tails = _windows(arena, "V16")[starts + length - 1].view(np.uint64).reshape(-1, 2)
-    stream, tag = tails[:, 0], tails[:, 1] & _TAG_BITS
-    is_error, partial = stream == _STDERR, tag == _PARTIAL
-    message = starts + length + 10
-    well &= is_time & (is_error | (stream == _STDOUT)) & (partial | (tag == _FULL))
-    well &= message <= ends[first:stop]
-    found.time_us[first:stop] = np.where(well, seconds * SECOND_US + fraction_us, 0)
-    found.stream[first:stop] = is_error & well
-    found.partial[first:stop] = partial & well
-    found.message[first:stop] = np.where(well, message, starts)
-    found.malformed[first:stop] = ~well
+    rows, words, before = rows[some], words[:, some], before[some]
+    zone, tail, digits = words[3], words[4], (_ONE << before) - _ONE
+    words[4] = (zone >> (before + _THREE_BYTES)) | (tail << (_FIVE_BYTES - before))
+    words[3] = (zone & digits) | (_ZEROS & ~digits) | (zone >> before << _FIVE_BYTES)
+    message = found.message[rows] + (USUAL_BYTES - 5) + (before // _BYTE).astype(np.int64)
+    _usual(found, rows, words, message, ends[rows])
 
 
-def _windows(arena: NDArray[np.uint8], kind: str) -> NDArray[np.void]:
-    """All stretches of so many bytes, by where they begin."""
-    return np.ndarray((len(arena) - np.dtype(kind).itemsize + 1,), kind, buffer=arena, strides=(1,))
+def _of_minute(time: NDArray[np.uint64], zone: NDArray[np.uint64]) -> tuple[NDArray[np.int64], Mask]:
+    """Microseconds, from `:ss.nnnn` and `nnnnnZ s`; and where those are well.
 
-
-def _microseconds(heads: NDArray[np.uint8], digits: Positions) -> tuple[NDArray[np.int64], Mask]:
-    """Of a fraction of one to nine digits; and where there is one. Eight digits are one number of 64 bits,
-    the first in its lowest byte: pairs are added up, then fours, then all.
+    Eight digits are one number of 64 bits, the first in its lowest byte: pairs are added up, then fours,
+    then all.
     """
-    word = np.ascontiguousarray(heads[:, 20:28]).view(np.uint64).ravel()
-    kept = _KEPT_BITS.take(digits, mode="clip")
-    word = (word & kept) | (_ZEROS & ~kept)
-    well = (heads[:, 19] == DOT) & (digits >= 1) & (digits <= 9)
-    well &= ((word & _HIGH_BITS) == _ZEROS) & (((word + _SIX) & _HIGH_BITS) == _ZEROS)
-    well &= (digits < 9) | (heads[:, 28] - np.uint8(ord("0")) <= 9)
-    word -= _ZEROS
-    word = word * np.uint64(10) + (word >> np.uint64(8))
-    low, high = word & _PAIRS, (word >> np.uint64(16)) & _PAIRS
-    eight = (low * _HUNDREDS + high * _ONES) >> np.uint64(32)
-    return (eight // np.uint64(100)).view(np.int64), well
+    time, zone = time ^ _TIME, zone ^ _ZONE
+    wrong = ((time + _TIME_ROOM) | time) & _TIME_BITS
+    wrong |= ((zone + _ZONE_ROOM) | zone) & _ZONE_BITS
+    word = (time >> _BYTE) & _PAIR
+    word |= (time >> _FOUR_BYTES) << _TWO_BYTES
+    word |= zone << _SIX_BYTES
+    word = word * _TEN + (word >> _BYTE)
+    low, high = word & _PAIRS, (word >> _TWO_BYTES) & _PAIRS
+    time_us = (low * _HUNDREDS + high * _ONES) >> _FOUR_BYTES
+    return time_us.view(np.int64), wrong == 0
 
 
-def _seconds(heads: NDArray[np.uint8]) -> tuple[NDArray[np.int64], Mask]:
-    """Since the epoch. Neighbours have most of them in common: only where they change are they read."""
-    words = heads.view(np.uint64)
-    same = words[1:, 0] == words[:-1, 0]
-    same &= words[1:, 1] == words[:-1, 1]
-    same &= ((words[1:, 2] ^ words[:-1, 2]) & _TAG_BITS) == 0
-    changes = np.flatnonzero(np.concatenate([[True], ~same]))
-    counts = np.diff(changes, append=len(heads))
-    seconds, well = _moment(np.ascontiguousarray(heads[changes].T))
-    return np.repeat(seconds, counts), np.repeat(well, counts)
+def _minutes(date: NDArray[np.uint64], hour: NDArray[np.uint64]) -> tuple[NDArray[np.int64], Mask]:
+    """Minutes since the epoch, from `2016-10-` and `06T00:17`; and where those are a time. Neighbours have
+    most often the same: only where it changes is it read.
+    """
+    other = hour[1:] != hour[:-1]
+    other |= date[1:] != date[:-1]
+    changes = np.append(0, np.flatnonzero(other) + 1)
+    texts = np.stack([date[changes], hour[changes]], axis=1).view(np.uint8)
+    minutes, well = _minutes_of(np.ascontiguousarray(texts.T))
+    counts = np.diff(changes, append=len(hour))
+    return np.repeat(minutes, counts), np.repeat(well, counts)
 
 
 def _columns(arena: NDArray[np.uint8], starts: Positions, ends: Positions) -> Columns:
@@ -195,24 +240,25 @@ def _are(columns: Columns, at: int, text: bytes) -> Mask:
     return well
 
 
-def _moment(columns: Columns) -> tuple[NDArray[np.int64], Mask]:
-    """Seconds since the epoch, of `2016-10-06T00:17:09`; and for which lines that is a time."""
-    well = np.ones(columns.shape[1], np.bool_)
-    for place, byte in zip((4, 7, 10, 13, 16), b"--T::", strict=True):
-        well &= columns[place] == byte
-    digits = columns - np.uint8(ord("0"))
-    year = _number(digits, well, 0, 4)
-    month, day = _number(digits, well, 5, 2), _number(digits, well, 8, 2)
-    hour, minute, second = (_number(digits, well, place, 2) for place in (11, 14, 17))
-    well &= (hour < 24) & (minute < 60) & (second < 60) & (day > 0) & (month > 0) & (month < 13) & (year > 0)
-    well &= day <= _days_of(year, month)
-    return _days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second, well
+def _minutes_of(columns: Columns) -> tuple[NDArray[np.int64], Mask]:
+    """Minutes since the epoch, of `2016-10-06T00:17`; and for which lines that is a time."""
+    digits = columns[_DIGITS_AT] - np.uint8(ord("0"))
+    well = (digits <= 9).all(axis=0) & (columns[_SIGNS_AT] == _SIGNS).all(axis=0)
+    pairs = digits[0::2] * np.uint8(10) + digits[1::2]
+    well &= ((pairs >= _LEAST) & (pairs <= _MOST)).all(axis=0)
+    century, year, month, day, hour, minute = pairs.astype(np.int64)
+    year += century * 100
+    well &= (year > 0) & (day <= _days_of(year, month))
+    return (_days(year, month, day) * 24 + hour) * 60 + minute, well
 
 
 def _time(columns: Columns, length: int) -> tuple[NDArray[np.int64], Mask]:
     """Microseconds since the epoch, further digits cut off; and for which lines that is a time."""
-    seconds, well = _moment(columns)
+    minutes, well = _minutes_of(columns)
     digits = columns - np.uint8(ord("0"))
+    second = _number(digits, well, 17, 2)
+    well &= (columns[16] == COLON) & (second < 60)
+    seconds = minutes * 60 + second
     is_zulu = columns[length - 1] == ZULU
     offset = np.zeros_like(seconds)
     fraction_us = np.zeros_like(seconds)
@@ -266,7 +312,7 @@ def _number(digits: Columns, well: Mask, at: int, width: int) -> NDArray[np.int6
 def _days_of(year: NDArray[np.int64], month: NDArray[np.int64]) -> NDArray[np.int64]:
     is_leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
     lengths = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], np.int64)
-    return np.asarray(lengths[np.clip(month, 0, 12)] + (is_leap & (month == 2)), np.int64)
+    return np.asarray(lengths.take(month, mode="clip") + (is_leap & (month == 2)), np.int64)
 
 
 def _days(year: NDArray[np.int64], month: NDArray[np.int64], day: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from collector.intake.cri import ROOM_BYTES, frame_cri
-from collector.intake.cri_header import headers
+from collector.intake.cri_header import LINES_AT_ONCE, headers
 from collector.model import Lines
 
 HEADER = re.compile(
@@ -242,6 +242,20 @@ def test_a_changed_byte_in_a_usual_header(lines: list[bytes]):
         message = line[found.message[row] - starts[row] :]
         got = Parsed(int(found.time_us[row]), int(found.stream[row]), bool(found.partial[row]), message)
         assert expected is None or got == expected
+
+
+def test_more_lines_than_are_read_at_once():
+    """Times that ascend through seconds, minutes and days, each with the zeros at its end left out."""
+    at, lines = datetime(2023, 12, 31, 23, 50, tzinfo=UTC), []
+    for number in range(2 * LINES_AT_ONCE + 100):
+        at += timedelta(microseconds=number * 7 % 100_000 * (1 if number % 500 else 10_000))
+        lines.append((f"{at:%Y-%m-%dT%H:%M:%S.%f}".rstrip("0").rstrip(".") + "Z stdout F x", at))
+    ends = np.cumsum([len(line) + 1 for line, _ in lines], dtype=np.int64) - 1
+    starts = np.append(0, ends[:-1] + 1)
+    found = headers(np.frombuffer("".join(f"{line}\n" for line, _ in lines).encode(), np.uint8), starts, ends)
+    moments = [(moment - EPOCH) // timedelta(microseconds=1) for _, moment in lines]
+    assert found.time_us.tolist() == moments
+    assert (found.message == ends - 1).all()
 
 
 @given(st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)), st.integers(-1439, 1439))  # noqa: DTZ001 - made aware below
