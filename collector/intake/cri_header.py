@@ -7,7 +7,11 @@ stream) or `F`, each with one space behind it. What looks otherwise is malformed
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +26,14 @@ SHORTEST_TIME, LONGEST_TIME = 20, 35
 SPACE, COLON, DOT, DASH, PLUS, ZULU, LINE_FEED = b" :.-+Z\n"
 SECOND_US, MINUTE_US = 1_000_000, 60_000_000
 DAYS_TO_1970 = 719_468  # from 0000-03-01
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 USUAL_BYTES = 40
 """Most headers are `YYYY-MM-DDThh:mm:ss.nnnnnnnnnZ stdout F ` or as long: five words of eight bytes."""
+
+_MINUTE = re.compile(rb"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)")
+FEW_MINUTES, KNOWN_MINUTES = 8, 64
+"""So few are looked up one by one."""
 
 
 def _word(text: bytes) -> np.uint64:
@@ -116,9 +125,7 @@ def _usual(
     """
     date, hour, time, zone, tail = words
     time_us, well = _of_minute(time, zone)
-    minutes, is_time = _minutes(date, hour)
-    time_us += minutes * MINUTE_US
-    well &= is_time
+    _add_minutes(time_us, well, date, hour)
     well &= message <= ends
     is_error, partial = tail == _ERROR, np.zeros_like(well)
     other = np.flatnonzero(~(is_error | (tail == _OUT)))
@@ -153,34 +160,75 @@ def _shorter(found: Headers, arena: NDArray[np.uint8], ends: Positions, rows: Po
 
 
 def _of_minute(time: NDArray[np.uint64], zone: NDArray[np.uint64]) -> tuple[NDArray[np.int64], Mask]:
-    """Microseconds, from `:ss.nnnn` and `nnnnnZ s`; and where those are well.
+    """Microseconds, from `:ss.nnnn` and `nnnnnZ s`; and where those are well. Both are used up.
 
     Eight digits are one number of 64 bits, the first in its lowest byte: pairs are added up, then fours,
     then all.
     """
-    time, zone = time ^ _TIME, zone ^ _ZONE
-    wrong = ((time + _TIME_ROOM) | time) & _TIME_BITS
-    wrong |= ((zone + _ZONE_ROOM) | zone) & _ZONE_BITS
-    word = (time >> _BYTE) & _PAIR
-    word |= (time >> _FOUR_BYTES) << _TWO_BYTES
-    word |= zone << _SIX_BYTES
-    word = word * _TEN + (word >> _BYTE)
-    low, high = word & _PAIRS, (word >> _TWO_BYTES) & _PAIRS
-    time_us = (low * _HUNDREDS + high * _ONES) >> _FOUR_BYTES
-    return time_us.view(np.int64), wrong == 0
+    time ^= _TIME
+    wrong = time + _TIME_ROOM
+    wrong |= time
+    wrong &= _TIME_BITS
+    zone ^= _ZONE
+    other = zone + _ZONE_ROOM
+    other |= zone
+    other &= _ZONE_BITS
+    wrong |= other
+    word = time >> _BYTE
+    word &= _PAIR
+    time >>= _FOUR_BYTES
+    time <<= _TWO_BYTES
+    word |= time
+    zone <<= _SIX_BYTES
+    word |= zone
+    tens = np.multiply(word, _TEN, out=other)
+    word >>= _BYTE
+    word += tens
+    low = np.bitwise_and(word, _PAIRS, out=other)
+    low *= _HUNDREDS
+    word >>= _TWO_BYTES
+    word &= _PAIRS
+    word *= _ONES
+    word += low
+    word >>= _FOUR_BYTES
+    return word.view(np.int64), wrong == 0
 
 
-def _minutes(date: NDArray[np.uint64], hour: NDArray[np.uint64]) -> tuple[NDArray[np.int64], Mask]:
-    """Minutes since the epoch, from `2016-10-` and `06T00:17`; and where those are a time. Neighbours have
-    most often the same: only where it changes is it read.
+def _add_minutes(
+    time_us: NDArray[np.int64], well: Mask, date: NDArray[np.uint64], hour: NDArray[np.uint64]
+) -> None:
+    """Adds what `2016-10-` and `06T00:17` are since the epoch; not `well` where they are no time. Neighbours
+    have most often the same: it is read where it changes.
     """
     other = hour[1:] != hour[:-1]
     other |= date[1:] != date[:-1]
-    changes = np.append(0, np.flatnonzero(other) + 1)
-    texts = np.stack([date[changes], hour[changes]], axis=1).view(np.uint8)
-    minutes, well = _minutes_of(np.ascontiguousarray(texts.T))
-    counts = np.diff(changes, append=len(hour))
-    return np.repeat(minutes, counts), np.repeat(well, counts)
+    firsts = np.append(0, np.flatnonzero(other) + 1)
+    if len(firsts) > FEW_MINUTES:
+        minutes, is_time = _minutes_of(np.stack([date[firsts], hour[firsts]], axis=1).view(np.uint8).T)
+        counts = np.diff(firsts, append=len(hour))
+        time_us += np.repeat(minutes * MINUTE_US, counts)
+        well &= np.repeat(is_time, counts)
+        return
+    for first, stop in pairwise([*firsts.tolist(), len(hour)]):
+        minute = _minute(int(date[first]), int(hour[first]))
+        if minute is None:
+            well[first:stop] = False
+        else:
+            time_us[first:stop] += minute * MINUTE_US
+
+
+@lru_cache(maxsize=KNOWN_MINUTES)
+def _minute(date: int, hour: int) -> int | None:
+    """Minutes since the epoch; None for what is no time."""
+    found = _MINUTE.fullmatch(date.to_bytes(8, "little") + hour.to_bytes(8, "little"))
+    if found is None:
+        return None
+    year, month, day, hours, minutes = map(int, found.groups())
+    try:
+        moment = datetime(year, month, day, hours, minutes, tzinfo=UTC)
+    except ValueError:
+        return None
+    return (moment - EPOCH) // timedelta(minutes=1)
 
 
 def _columns(arena: NDArray[np.uint8], starts: Positions, ends: Positions) -> Columns:

@@ -228,7 +228,7 @@ changed_lines = st.builds(
 )
 
 
-@given(st.lists(usual_lines | changed_lines, min_size=1, max_size=20))
+@given(st.lists(usual_lines | changed_lines, min_size=1, max_size=40))
 @hypothesis_settings(max_examples=300, deadline=None)
 def test_a_changed_byte_in_a_usual_header(lines: list[bytes]):
     """Headers as nearly all are, some with one wrong byte, among each other, are read as plainly."""
@@ -262,12 +262,15 @@ def test_more_lines_than_are_read_at_once():
 def test_each_day_of_the_calendar(moment: datetime, minutes: int):
     """Any time and offset is the moment that `datetime` says."""
     zone = f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
-    line = f"{moment:%Y}".rjust(4, "0") + f"{moment:-%m-%dT%H:%M:%S.%f}{zone} stdout F x"
-    data = np.frombuffer(line.encode(), np.uint8)
-    found = headers(data, np.zeros(1, np.int64), np.array([len(data)]))
-    expected = moment.replace(tzinfo=UTC) - timedelta(minutes=minutes)
-    assert not found.malformed[0]
-    assert int(found.time_us[0]) == (expected - EPOCH) // timedelta(microseconds=1)
+    time = f"{moment:%Y}".rjust(4, "0") + f"{moment:-%m-%dT%H:%M:%S.%f}"
+    lines = [f"{time}{zone} stdout F x", f"{time}Z stdout F x"]
+    ends = np.cumsum([len(line) + 1 for line in lines]) - 1
+    data = np.frombuffer("\n".join(lines).encode() + b"\n" * 50, np.uint8)
+    found = headers(data, np.append(0, ends[:-1] + 1), ends)
+    utc = moment.replace(tzinfo=UTC)
+    expected = [utc - timedelta(minutes=minutes), utc]
+    assert not found.malformed.any()
+    assert found.time_us.tolist() == [(each - EPOCH) // timedelta(microseconds=1) for each in expected]
 
 
 @given(content, st.lists(st.integers(1, 200), max_size=8))
