@@ -16,20 +16,20 @@ from collector.rows.redact import redact
 from collector.rows.schema import UTC_MICROSECONDS
 from collector.rows.utf8 import messages
 
-STREAMS = pa.array(["stdout", "stderr"], pa.string())
+NO_STREAM = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """One element a row; None: all null. `content` is there where rows may not hold the bytes of the file:
-    each row's bytes, with a line feed where one follows. `repaired` rows were no UTF-8; `redacted` counts
-    matches.
+    """One element a row; None: all null. `stream` is a number of `STREAMS`, negative for null. `content` is
+    there where rows may not hold the bytes of the file: each row's bytes, with a line feed where one follows.
+    `repaired` rows were no UTF-8; `redacted` counts matches.
     """
 
     message: pa.StringArray | None = None
     raw: pa.BinaryArray | None = None
     time: pa.TimestampArray | None = None
-    stream: pa.StringArray | None = None
+    stream: NDArray[np.int8] | None = None
     content: pa.BinaryArray | None = None
     repaired: int = 0
     redacted: int = 0
@@ -60,10 +60,11 @@ def columns_of(arena: NDArray[np.uint8], lines: Lines, settings: BatchSettings) 
     return Columns(message, raw, time, stream, content, repaired, redacted)
 
 
-def _header(decoded: Decoded) -> tuple[pa.TimestampArray, pa.StringArray]:
-    missing = decoded.malformed if decoded.malformed.any() else None
-    time = pa.array(decoded.time_us, mask=missing).cast(UTC_MICROSECONDS)
-    return time, STREAMS.take(pa.array(decoded.stream, mask=missing))
+def _header(decoded: Decoded) -> tuple[pa.TimestampArray, NDArray[np.int8]]:
+    if not decoded.malformed.any():
+        return pa.array(decoded.time_us).cast(UTC_MICROSECONDS), decoded.stream
+    time = pa.array(decoded.time_us, mask=decoded.malformed).cast(UTC_MICROSECONDS)
+    return time, np.where(decoded.malformed, np.int8(NO_STREAM), decoded.stream)
 
 
 def _content(message: pa.StringArray, raw: pa.BinaryArray | None, eol: NDArray[np.bool_]) -> pa.BinaryArray:

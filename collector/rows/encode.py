@@ -21,8 +21,8 @@ from collector.rows.body import Body
 from collector.rows.encodings import bloom_filters, encodings, needs_bloom_filter
 from collector.rows.footer import RowGroups
 from collector.rows.ndjson import json_lines
-from collector.rows.runs import Run, Said, runs_chunk
-from collector.rows.schema import ORIGIN_COLUMNS, UNSORTED_COLUMNS, UTC_MICROSECONDS, schema
+from collector.rows.runs import Run, Said, bits_chunk, runs_chunk
+from collector.rows.schema import ORIGIN_COLUMNS, STREAMS, UNSORTED_COLUMNS, UTC_MICROSECONDS, schema
 
 if TYPE_CHECKING:
     from collector.rows.parse.parser import Parser
@@ -49,8 +49,8 @@ WRITE_ROWS = 8192
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
     """The rows of one arena, detached from it. `files`, `starts`, `ends`, `counts` have one element a read;
-    `offset`, `message`, `raw`, `eol`, `time` and `stream` one a row (None: all null). `contents` is for raw
-    objects only.
+    `offset`, `message`, `raw`, `eol`, `time` and `stream` one a row (None: all null), of `stream` its number
+    in `STREAMS`, negative for null. `contents` is for raw objects only.
     """
 
     files: tuple[tuple[FileId, Origin], ...]
@@ -64,7 +64,7 @@ class Part:
     observed_us: int
     contents: tuple[pa.Buffer, ...]
     time: pa.TimestampArray | None = None
-    stream: pa.StringArray | None = None
+    stream: NDArray[np.int8] | None = None
 
     @property
     def bytes(self) -> int:
@@ -115,10 +115,12 @@ def table(
         "offset": np.concatenate([part.offset for part in parts]),
         "message": pa.chunked_array([part.message for part in parts]),
         "time": _filled([part.time for part in parts], rows, UTC_MICROSECONDS),
-        "stream": _filled([part.stream for part in parts], rows, pa.string()),
         "raw": _filled([part.raw for part in parts], rows, pa.binary()),
         "eol": np.concatenate([part.eol for part in parts]),
     }
+    if any(field.name == "stream" for field in wanted):
+        codes = _streams(parts)
+        values["stream"] = pa.array(STREAMS).take(pa.array(codes, mask=codes < 0))
     unparsed = 0
     if parser:
         parsed = [parser.parse(part.message) for part in parts]
@@ -181,6 +183,14 @@ def _filled(columns: Sequence[pa.Array | None], rows: Sequence[int], kind: pa.Da
         for column, count in zip(columns, rows, strict=True)
     ]
     return pa.chunked_array(chunks, kind)
+
+
+def _streams(parts: Sequence[Part]) -> NDArray[np.int8]:
+    """A number of `STREAMS` a row, negative for null."""
+    nulls = (np.full(len(part.offset), -1, np.int8) for part in parts)
+    return np.concatenate(
+        [none if part.stream is None else part.stream for part, none in zip(parts, nulls, strict=True)]
+    )
 
 
 def _repeated(said: Mapping[str, Sequence[Said]], counts: NDArray[np.int64]) -> dict[str, object]:
@@ -256,7 +266,7 @@ class ParquetEncoder:
             rows.schema,
             compression=self._codec,
             compression_level=ZSTD_LEVEL if self._codec == "zstd" else None,
-            use_dictionary=[*dictionaries, "stream", *repeating],
+            use_dictionary=[*dictionaries, *repeating],
             write_statistics=[name for name in rows.schema.names if name not in unsorted],
             column_encoding={"offset": "DELTA_BINARY_PACKED", **others},
             write_batch_size=WRITE_ROWS,
@@ -269,17 +279,16 @@ class ParquetEncoder:
     def prepare(self, parts: Sequence[Part]) -> Step:
         said = said_by_read(parts, self._fields)
         seldom = runs(parts, said, self._parser)
-        wanted = [field for field in self._schema if field.name not in seldom]
+        ours = {name: runs_chunk(self._schema.field(name), seldom[name]) for name in seldom}
+        if "stream" not in ours:
+            ours["stream"] = bits_chunk(self._schema.field("stream"), STREAMS, _streams(parts))
+        wanted = [field for field in self._schema if field.name not in ours]
         rows, unparsed = table(parts, said, wanted, self._parser)
         sink = pa.BufferOutputStream()
         with self._writer(sink, rows) as writer:
             writer.write_table(rows, row_group_size=max(1, len(rows)))
         file, size = sink.getvalue(), sum(part.bytes for part in parts)
-        others = {
-            place: runs_chunk(field, seldom[field.name])
-            for place, field in enumerate(self._schema)
-            if field.name in seldom
-        }
+        others = {self._schema.get_field_index(name): chunk for name, chunk in ours.items()}
 
         def step() -> None:
             self._groups.add(memoryview(file), others)

@@ -1,4 +1,5 @@
-"""Columns that hardly ever change within a row group: written as a few runs, however many rows there are.
+"""Columns that hardly ever change within a row group: written as a few runs, however many rows there are. And
+columns of two texts: written as a bit a row.
 
 Most columns of metadata are such where files are large. Arrow makes a value for each row of them, and its
 writer looks at each. What comes out here is what it would write, but for compression: a dictionary, and the
@@ -12,7 +13,9 @@ import zlib
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from collector.rows.thrift import (
     BINARY,
@@ -39,6 +42,9 @@ _INT32_TYPE, _INT64_TYPE, _BYTE_ARRAY_TYPE = 1, 2, 6
 _PLAIN, _RLE, _RLE_DICTIONARY = 0, 3, 8
 _DATA_PAGE, _DICTIONARY_PAGE = 0, 2
 _UNCOMPRESSED = 0
+
+MOST_PACKED = 63
+"""Bytes of packed bits in a row, as other writers have them."""
 
 
 @value
@@ -82,25 +88,48 @@ class RunsChunk:
 
 def runs_chunk(field: pa.Field, runs: Sequence[Run]) -> RunsChunk:
     """A column that may have nulls, of texts, int32 or microseconds. No run is empty, and there is one."""
-    physical_type = _physical_type(field.type)
     rows = sum(count for _, count in runs)
     numbers = {said: number for number, said in enumerate(dict.fromkeys(s for s, _ in runs if s is not None))}
-    levels = _hybrid(((0 if said is None else 1, count) for said, count in runs), 1)
-    page = len(levels).to_bytes(4, "little") + levels
+    levels = _levels(_hybrid(((0 if said is None else 1, count) for said, count in runs), 1))
     nulls = sum(count for said, count in runs if said is None)
-    if not numbers:
-        data, statistics = _data_page(rows, _PLAIN, page), struct((3, INT64, integer(nulls)))
-        return RunsChunk(field.name, physical_type, rows, b"", data, (_PLAIN, _RLE), statistics)
     width = max(1, (len(numbers) - 1).bit_length())
     indices = _hybrid(((numbers[said], count) for said, count in runs if said is not None), width)
+    return _chunk(field, list(numbers), rows, nulls, (levels, bytes([width]) + indices))
+
+
+def bits_chunk(field: pa.Field, texts: tuple[str, str], codes: NDArray[np.int8]) -> RunsChunk:
+    """A column of two texts that may have nulls: of each row `texts[code]`, null where that is negative."""
+    there = codes >= 0
+    said = codes if there.all() else codes[there]
+    used = [number for number in (0, 1) if (said == number).any()]
+    levels = _levels(_hybrid([(1, len(codes))], 1) if said is codes else _packed(there))
+    indices = _packed(said != 0) if len(used) > 1 else _hybrid([(0, len(said))], 1)
+    values = [texts[number] for number in used]
+    return _chunk(field, values, len(codes), len(codes) - len(said), (levels, bytes([1]) + indices))
+
+
+def _levels(hybrid: bytes) -> bytes:
+    """Which rows are null, as a page has it."""
+    return len(hybrid).to_bytes(4, "little") + hybrid
+
+
+def _chunk(
+    field: pa.Field, values: Sequence[str | int], rows: int, nulls: int, page: tuple[bytes, bytes]
+) -> RunsChunk:
+    """The page has levels, and indices of the values behind their width in bits."""
+    physical_type = _physical_type(field.type)
+    levels, indices = page
+    if not values:
+        data, statistics = _data_page(rows, _PLAIN, levels), struct((3, INT64, integer(nulls)))
+        return RunsChunk(field.name, physical_type, rows, b"", data, (_PLAIN, _RLE), statistics)
     return RunsChunk(
         name=field.name,
         physical_type=physical_type,
         rows=rows,
-        dictionary=_dictionary_page(physical_type, list(numbers)),
-        data=_data_page(rows, _RLE_DICTIONARY, page + bytes([width]) + indices),
+        dictionary=_dictionary_page(physical_type, values),
+        data=_data_page(rows, _RLE_DICTIONARY, levels + indices),
         encodings=(_PLAIN, _RLE, _RLE_DICTIONARY),
-        statistics=_statistics(physical_type, numbers, nulls),
+        statistics=_statistics(physical_type, values, nulls),
     )
 
 
@@ -126,6 +155,14 @@ def _hybrid(runs: Iterable[tuple[int, int]], width: int) -> bytes:
             number.to_bytes((width + 7) // 8, "little"),
         ]
     return b"".join(pieces)
+
+
+def _packed(bits: NDArray[np.bool_]) -> bytes:
+    """The same hybrid, of packed bits alone. A byte before so many of them is all that some readers know."""
+    packed = np.packbits(bits, bitorder="little")
+    whole, rest = np.split(packed, [len(packed) // MOST_PACKED * MOST_PACKED])
+    full = np.insert(whole.reshape(-1, MOST_PACKED), 0, MOST_PACKED << 1 | 1, axis=1).tobytes()
+    return full + (bytes([len(rest) << 1 | 1]) + rest.tobytes() if len(rest) else b"")
 
 
 def _statistics(physical_type: int, values: Iterable[str | int], nulls: int) -> bytes:

@@ -29,6 +29,8 @@ COLUMNS: tuple[tuple[str, pa.DataType], ...] = (
     ("eol", pa.bool_()),
 )
 
+STREAMS = ("stdout", "stderr")
+
 PLAIN_COLUMNS = ("message", "raw")
 """Columns whose values hardly repeat: a dictionary would only cost."""
 

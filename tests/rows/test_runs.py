@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from collector.rows.body import Body
 from collector.rows.footer import RowGroups
-from collector.rows.runs import Run, runs_chunk
+from collector.rows.runs import Run, RunsChunk, bits_chunk, runs_chunk
 
 TEXT, NUMBER, TIME = pa.dictionary(pa.int32(), pa.string()), pa.int32(), pa.timestamp("us", tz="UTC")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -39,15 +40,22 @@ def runs_of(kind: pa.DataType) -> st.SearchStrategy[list[Run]]:
 
 def file_of(kind: pa.DataType, groups: Sequence[Sequence[Run]], place: int) -> bytes:
     """A file with the column "runs" at `place` among two that Arrow writes, a row group each."""
+    column = pa.field("runs", kind)
+    return file_with(
+        column, [(runs_chunk(column, runs), sum(count for _, count in runs)) for runs in groups], place
+    )
+
+
+def file_with(column: pa.Field, groups: Sequence[tuple[RunsChunk, int]], place: int) -> bytes:
+    """The same of any chunks, with how many rows they have."""
     fields = [pa.field("a", pa.int64()), pa.field("b", pa.string())]
-    schema = pa.schema([*fields[:place], pa.field("runs", kind), *fields[place:]])
+    schema = pa.schema([*fields[:place], column, *fields[place:]])
     body = Body()
     made = RowGroups(body, arrows(schema.empty_table()))
-    for runs in groups:
-        rows = sum(count for _, count in runs)
+    for chunk, rows in groups:
         columns = {"a": range(rows), "b": [str(row) for row in range(rows)]}
         theirs = arrows(pa.table(columns, schema=pa.schema(fields)))
-        made.add(theirs, {place: runs_chunk(schema.field("runs"), runs)})
+        made.add(theirs, {place: chunk})
     made.finish()
     return bytes(body.view())
 
@@ -128,3 +136,23 @@ def test_the_ends_of_what_there_is(runs, tmp_path):
     path = tmp_path / "file.parquet"
     path.write_bytes(body)
     assert read_by_duckdb(path, "TRUE") == values_of(runs, TEXT)
+
+
+@pytest.mark.parametrize("least", [-1, 0], ids=["nulls", "no nulls"])
+@settings(deadline=None, max_examples=50)
+@given(data=st.data())
+def test_bits_are_read_as_texts(data, least, tmp_path_factory):
+    """Of any number of rows, in any order: by Arrow and DuckDB, also with a filter."""
+    few = st.lists(st.tuples(st.integers(least, 1), st.integers(1, 70)), min_size=1, max_size=40)
+    groups = [np.repeat(*np.array(data.draw(few), np.int64).T).astype(np.int8) for _ in range(2)]
+    column, texts = pa.field("runs", pa.string()), ("stdout", "\u00e9")
+    body = file_with(column, [(bits_chunk(column, texts, codes), len(codes)) for codes in groups], 1)
+    expected = [texts[code] if code >= 0 else None for codes in groups for code in codes.tolist()]
+    file = pq.ParquetFile(pa.BufferReader(body), page_checksum_verification=True)
+    assert file.read()["runs"].to_pylist() == expected
+    first = file.metadata.row_group(0).column(1).statistics
+    assert first.null_count == np.count_nonzero(groups[0] < 0)
+    path = tmp_path_factory.mktemp("bits") / "file.parquet"
+    path.write_bytes(body)
+    assert read_by_duckdb(path, "TRUE") == expected
+    assert read_by_duckdb(path, "runs = $1", texts[1]) == [each for each in expected if each == texts[1]]
