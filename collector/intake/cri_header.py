@@ -7,14 +7,13 @@ stream) or `F`, each with one space behind it. What looks otherwise is malformed
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+
+from collector.intake.cri_time import Mask, minutes_of
+from collector.intake.cri_words import Usual, shorter, usual, with_offset
 
 HEADER_BYTES = 48
 """The longest is 45 bytes: nine digits, an offset, one tag."""
@@ -24,48 +23,9 @@ LINES_AT_ONCE = 8192
 
 SHORTEST_TIME, LONGEST_TIME = 20, 35
 SPACE, COLON, DOT, DASH, PLUS, ZULU, LINE_FEED = b" :.-+Z\n"
-SECOND_US, MINUTE_US = 1_000_000, 60_000_000
-DAYS_TO_1970 = 719_468  # from 0000-03-01
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-USUAL_BYTES = 40
-"""Most headers are `YYYY-MM-DDThh:mm:ss.nnnnnnnnnZ stdout F ` or as long: five words of eight bytes."""
-
-_MINUTE = re.compile(rb"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)")
-FEW_MINUTES, KNOWN_MINUTES = 8, 64
-"""So few are looked up one by one."""
-
-
-def _word(text: bytes) -> np.uint64:
-    """Up to eight bytes as the number that they are in memory."""
-    return np.uint64(int.from_bytes(text, "little"))
-
-
-_TIME, _ZONE = _word(b":00.0000"), _word(b"00000Z s")
-_TIME_BITS = _word(b"\xff\xf0\xf0\xff\xf0\xf0\xf0\xf0")
-_ZONE_BITS = _word(b"\xf0\xf0\xf0\xf0\xf0\xff\xff\xff")
-"""Which bits of these two are the same in every time."""
-
-_TIME_ROOM, _ZONE_ROOM = _word(b"\0\x0a\6\0\6\6\6\6"), _word(b"\6\6\6\6\6\0\0\0")
-"""With so much more a digit above 9 shows in those bits, and a first one of seconds above 5."""
-
-_OUT, _ERROR = _word(b"tdout F "), _word(b"tderr F ")
-_OUT_PARTIAL, _ERROR_PARTIAL = _word(b"tdout P "), _word(b"tderr P ")
-_BYTE, _TWO_BYTES, _THREE_BYTES, _FOUR_BYTES, _FIVE_BYTES, _SIX_BYTES = map(np.uint64, range(8, 56, 8))
-_PAIR, _PAIRS = _word(b"\xff" * 2), _word(b"\xff\0\0\0\xff\0\0\0")
-_HUNDREDS, _ONES = np.uint64(100 + (1_000_000 << 32)), np.uint64(1 + (10_000 << 32))
-_ZEROS, _ZULUS = _word(b"0" * 5), _word(b"Z" * 8)
-_LOWEST_BITS, _HIGHEST_BITS = _word(b"\x01" * 8), _word(b"\x80" * 8)
-_ONE, _TEN = np.uint64(1), np.uint64(10)
-
-_DIGITS_AT = np.array([0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15])
-_SIGNS_AT, _SIGNS = np.array([4, 7, 10, 13]), np.frombuffer(b"--T:", np.uint8).reshape(-1, 1)
-_LEAST = np.array([0, 0, 1, 1, 0, 0], np.uint8).reshape(-1, 1)
-_MOST = np.array([99, 99, 12, 31, 23, 59], np.uint8).reshape(-1, 1)
-"""Century, year, month, day, hour, minute."""
+SECOND_US = 1_000_000
 
 Positions = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 Columns = NDArray[np.uint8]
 """[HEADER_BYTES, lines]: the first bytes of each line, byte by byte."""
 
@@ -90,145 +50,37 @@ def headers(arena: NDArray[np.uint8], starts: Positions, ends: Positions) -> Hea
         starts.copy(),
         np.ones(lines, np.bool_),
     )
-    within = int(np.searchsorted(starts, len(arena) - USUAL_BYTES, side="right"))
+    within = int(np.searchsorted(starts, len(arena) - HEADER_BYTES, side="right"))
     for first in range(0, within, LINES_AT_ONCE):
-        few = slice(first, min(first + LINES_AT_ONCE, within))
-        _usual(found, few, _words(arena, starts[few]), starts[few] + USUAL_BYTES, ends[few])
-    rest = np.flatnonzero(found.malformed[:within])
-    for first in range(0, len(rest), LINES_AT_ONCE):
-        _shorter(found, arena, ends, rest[first : first + LINES_AT_ONCE])
-    rest = np.flatnonzero(found.malformed)
-    if len(rest):
-        columns = _columns(arena, starts[rest], ends[rest])
-        lengths = SHORTEST_TIME + np.argmax(columns[SHORTEST_TIME : LONGEST_TIME + 1] == SPACE, axis=0)
-        for length in np.flatnonzero(np.bincount(lengths, minlength=LONGEST_TIME + 1)).tolist():
-            some = np.flatnonzero(lengths == length)
-            _read(found, arena, ends, rows=rest[some], columns=columns[:, some], length=length)
+        some = slice(first, min(first + LINES_AT_ONCE, within))
+        _put(found, some, usual(arena, starts[some], ends[some]))
+    for read in (shorter, with_offset):
+        rest = np.flatnonzero(found.malformed[:within])
+        for first in range(0, len(rest), LINES_AT_ONCE):
+            few = rest[first : first + LINES_AT_ONCE]
+            _put(found, few, read(arena, starts[few], ends[few]))
+    _read_others(found, arena, starts, ends)
     return found
 
 
-def _words(arena: NDArray[np.uint8], starts: Positions) -> NDArray[np.uint64]:
-    """[USUAL_BYTES // 8, lines]: the first bytes of lines, word by word."""
-    windows = np.ndarray((len(arena) - USUAL_BYTES + 1,), f"V{USUAL_BYTES}", buffer=arena, strides=(1,))
-    return np.ascontiguousarray(windows[starts].view(np.uint64).reshape(len(starts), -1).T)
+def _put(found: Headers, rows: slice | Positions, read: Usual) -> None:
+    found.time_us[rows] = read.time_us
+    found.stream[rows] = read.is_error
+    found.partial[rows] = read.partial & read.well
+    found.message[rows] = np.where(read.well, read.message, found.message[rows])
+    found.malformed[rows] = ~read.well
 
 
-def _usual(
-    found: Headers,
-    rows: slice | Positions,
-    words: NDArray[np.uint64],
-    message: Positions,
-    ends: Positions,
-) -> None:
-    """Reads the headers `words` of the lines `rows`, whose messages begin at `message`. Those that are
-    otherwise than nearly all stay malformed, and are read again one way or the other.
-    """
-    date, hour, time, zone, tail = words
-    time_us, well = _of_minute(time, zone)
-    _add_minutes(time_us, well, date, hour)
-    well &= message <= ends
-    is_error, partial = tail == _ERROR, np.zeros_like(well)
-    other = np.flatnonzero(~(is_error | (tail == _OUT)))
-    if len(other):
-        of_error = tail[other] == _ERROR_PARTIAL
-        goes_on = of_error | (tail[other] == _OUT_PARTIAL)
-        is_error[other], partial[other] = of_error, goes_on & well[other]
-        well[other] &= goes_on
-    found.time_us[rows] = time_us
-    found.stream[rows] = is_error
-    found.partial[rows] = partial
-    found.message[rows] = np.where(well, message, found.message[rows])
-    found.malformed[rows] = ~well
-
-
-def _shorter(found: Headers, arena: NDArray[np.uint8], ends: Positions, rows: Positions) -> None:
-    """Reads headers with four to eight digits behind the dot, as if zeros stood at their end."""
-    words = _words(arena, found.message[rows])
-    # The lowest bit of the marks is in the byte of the first Z, whatever stands behind it.
-    marks = words[3] ^ _ZULUS
-    marks = (marks - _LOWEST_BITS) & ~marks & _HIGHEST_BITS
-    before = np.bitwise_count(marks ^ (marks - _ONE)).astype(np.uint64) - _BYTE
-    some = np.flatnonzero(before < _FIVE_BYTES)
-    if not len(some):
+def _read_others(found: Headers, arena: NDArray[np.uint8], starts: Positions, ends: Positions) -> None:
+    """Reads what is malformed so far by all that a header may be."""
+    rest = np.flatnonzero(found.malformed)
+    if not len(rest):
         return
-    rows, words, before = rows[some], words[:, some], before[some]
-    zone, tail, digits = words[3], words[4], (_ONE << before) - _ONE
-    words[4] = (zone >> (before + _THREE_BYTES)) | (tail << (_FIVE_BYTES - before))
-    words[3] = (zone & digits) | (_ZEROS & ~digits) | (zone >> before << _FIVE_BYTES)
-    message = found.message[rows] + (USUAL_BYTES - 5) + (before // _BYTE).astype(np.int64)
-    _usual(found, rows, words, message, ends[rows])
-
-
-def _of_minute(time: NDArray[np.uint64], zone: NDArray[np.uint64]) -> tuple[NDArray[np.int64], Mask]:
-    """Microseconds, from `:ss.nnnn` and `nnnnnZ s`; and where those are well. Both are used up.
-
-    Eight digits are one number of 64 bits, the first in its lowest byte: pairs are added up, then fours,
-    then all.
-    """
-    time ^= _TIME
-    wrong = time + _TIME_ROOM
-    wrong |= time
-    wrong &= _TIME_BITS
-    zone ^= _ZONE
-    other = zone + _ZONE_ROOM
-    other |= zone
-    other &= _ZONE_BITS
-    wrong |= other
-    word = time >> _BYTE
-    word &= _PAIR
-    time >>= _FOUR_BYTES
-    time <<= _TWO_BYTES
-    word |= time
-    zone <<= _SIX_BYTES
-    word |= zone
-    tens = np.multiply(word, _TEN, out=other)
-    word >>= _BYTE
-    word += tens
-    low = np.bitwise_and(word, _PAIRS, out=other)
-    low *= _HUNDREDS
-    word >>= _TWO_BYTES
-    word &= _PAIRS
-    word *= _ONES
-    word += low
-    word >>= _FOUR_BYTES
-    return word.view(np.int64), wrong == 0
-
-
-def _add_minutes(
-    time_us: NDArray[np.int64], well: Mask, date: NDArray[np.uint64], hour: NDArray[np.uint64]
-) -> None:
-    """Adds what `2016-10-` and `06T00:17` are since the epoch; not `well` where they are no time. Neighbours
-    have most often the same: it is read where it changes.
-    """
-    other = hour[1:] != hour[:-1]
-    other |= date[1:] != date[:-1]
-    firsts = np.append(0, np.flatnonzero(other) + 1)
-    if len(firsts) > FEW_MINUTES:
-        minutes, is_time = _minutes_of(np.stack([date[firsts], hour[firsts]], axis=1).view(np.uint8).T)
-        counts = np.diff(firsts, append=len(hour))
-        time_us += np.repeat(minutes * MINUTE_US, counts)
-        well &= np.repeat(is_time, counts)
-        return
-    for first, stop in pairwise([*firsts.tolist(), len(hour)]):
-        minute = _minute(int(date[first]), int(hour[first]))
-        if minute is None:
-            well[first:stop] = False
-        else:
-            time_us[first:stop] += minute * MINUTE_US
-
-
-@lru_cache(maxsize=KNOWN_MINUTES)
-def _minute(date: int, hour: int) -> int | None:
-    """Minutes since the epoch; None for what is no time."""
-    found = _MINUTE.fullmatch(date.to_bytes(8, "little") + hour.to_bytes(8, "little"))
-    if found is None:
-        return None
-    year, month, day, hours, minutes = map(int, found.groups())
-    try:
-        moment = datetime(year, month, day, hours, minutes, tzinfo=UTC)
-    except ValueError:
-        return None
-    return (moment - EPOCH) // timedelta(minutes=1)
+    columns = _columns(arena, starts[rest], ends[rest])
+    lengths = SHORTEST_TIME + np.argmax(columns[SHORTEST_TIME : LONGEST_TIME + 1] == SPACE, axis=0)
+    for length in np.flatnonzero(np.bincount(lengths, minlength=LONGEST_TIME + 1)).tolist():
+        some = np.flatnonzero(lengths == length)
+        _read(found, arena, ends, rows=rest[some], columns=columns[:, some], length=length)
 
 
 def _columns(arena: NDArray[np.uint8], starts: Positions, ends: Positions) -> Columns:
@@ -288,21 +140,9 @@ def _are(columns: Columns, at: int, text: bytes) -> Mask:
     return well
 
 
-def _minutes_of(columns: Columns) -> tuple[NDArray[np.int64], Mask]:
-    """Minutes since the epoch, of `2016-10-06T00:17`; and for which lines that is a time."""
-    digits = columns[_DIGITS_AT] - np.uint8(ord("0"))
-    well = (digits <= 9).all(axis=0) & (columns[_SIGNS_AT] == _SIGNS).all(axis=0)
-    pairs = digits[0::2] * np.uint8(10) + digits[1::2]
-    well &= ((pairs >= _LEAST) & (pairs <= _MOST)).all(axis=0)
-    century, year, month, day, hour, minute = pairs.astype(np.int64)
-    year += century * 100
-    well &= (year > 0) & (day <= _days_of(year, month))
-    return (_days(year, month, day) * 24 + hour) * 60 + minute, well
-
-
 def _time(columns: Columns, length: int) -> tuple[NDArray[np.int64], Mask]:
     """Microseconds since the epoch, further digits cut off; and for which lines that is a time."""
-    minutes, well = _minutes_of(columns)
+    minutes, well = minutes_of(columns)
     digits = columns - np.uint8(ord("0"))
     second = _number(digits, well, 17, 2)
     well &= (columns[16] == COLON) & (second < 60)
@@ -355,16 +195,3 @@ def _number(digits: Columns, well: Mask, at: int, width: int) -> NDArray[np.int6
         well &= digits[place] <= 9
         number = number * 10 + digits[place]
     return number
-
-
-def _days_of(year: NDArray[np.int64], month: NDArray[np.int64]) -> NDArray[np.int64]:
-    is_leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
-    lengths = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], np.int64)
-    return np.asarray(lengths.take(month, mode="clip") + (is_leap & (month == 2)), np.int64)
-
-
-def _days(year: NDArray[np.int64], month: NDArray[np.int64], day: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Days since 1970, for the Gregorian calendar; years begin in March, so that the leap day is the last."""
-    year = year - (month <= 2)
-    of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
-    return np.asarray(year * 365 + year // 4 - year // 100 + year // 400 + of_year - DAYS_TO_1970, np.int64)

@@ -212,10 +212,11 @@ def test_headers_are_read_as_a_plain_reader_reads_them(some: list[bytes]):
         assert expected is None or got == expected
 
 
-USUAL = b"2016-10-06T00:17:09.%sZ %s %s %s"
+USUAL = b"2016-10-06T00:17:09.%s%s %s %s %s"
 usual_lines = st.builds(
-    lambda digits, stream, tag, message: USUAL % (digits.encode(), stream, tag, message),
-    st.text("0123456789", min_size=1, max_size=9),
+    lambda digits, zone, stream, tag, message: USUAL % (digits.encode(), zone, stream, tag, message),
+    st.text("0123456789", min_size=1, max_size=9) | st.text("0123456789", min_size=9, max_size=9),
+    st.sampled_from([b"Z", b"Z", b"+00:00", b"-02:30", b"+24:00"]),
     st.sampled_from([b"stdout", b"stderr"]),
     st.sampled_from([b"F", b"P"]),
     st.sampled_from([b"", b"x", b"a longer message than the header is, by far"]),
@@ -256,6 +257,18 @@ def test_more_lines_than_are_read_at_once():
     moments = [(moment - EPOCH) // timedelta(microseconds=1) for _, moment in lines]
     assert found.time_us.tolist() == moments
     assert (found.message == ends - 1).all()
+
+
+def test_many_offsets():
+    """Offsets of all hours in one file, as nobody writes them, are read all the same."""
+    lines = [f"2016-10-06T12:00:00.000000001{hour:+03d}:00 stdout F x" for hour in range(-23, 24)]
+    ends = np.cumsum([len(line) + 1 for line in lines], dtype=np.int64) - 1
+    data = np.frombuffer("".join(f"{line}\n" for line in lines).encode() + b"x" * 50, np.uint8)
+    found = headers(data, np.append(0, ends[:-1] + 1), ends)
+    noon = datetime(2016, 10, 6, 12, tzinfo=UTC) - EPOCH
+    assert found.time_us.tolist() == [
+        (noon - timedelta(hours=hour)) // timedelta(microseconds=1) for hour in range(-23, 24)
+    ]
 
 
 @given(st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)), st.integers(-1439, 1439))  # noqa: DTZ001 - made aware below
