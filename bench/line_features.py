@@ -21,8 +21,10 @@ OPTIONAL = (
     r'(?P<protocol>\S*))?" (?P<status>[^ ]*) (?P<size>[^ ]*)(?: "(?P<referer>[^"]*)" "(?P<agent>[^"]*)")?.*$'
 )
 """With optional groups, as other collectors' examples have it."""
-GENERAL = CHAIN.replace(r"(?P<size>\d+)", r"(?P<size>\d+|-)")
-"""With an alternative: only what stands before it is a chain."""
+ALTERNATIVES = CHAIN.replace(r"(?P<size>\d+)", r"(?P<size>\d+|-)")
+"""As access logs have it where nothing was sent."""
+GENERAL = CHAIN.replace(r"(?P<size>\d+)", r"(?P<size>\d+(?= )|-)")
+"""With a look ahead: only what stands before it is a chain."""
 FOLDED = f"(?i){CHAIN}"
 """Nothing of it is."""
 JSON_COLUMNS = (
@@ -60,7 +62,8 @@ def regex(bench: Bench) -> Iterator[Result]:
         fields = exact.fields(exact.of_pattern(CHAIN, list(GROUPS)), COLUMNS)
         patterns = {"vectorised": CHAIN}
         if kind == "varied":
-            patterns |= {"optional groups": OPTIONAL, "not vectorised": GENERAL, "row by row": FOLDED}
+            patterns |= {"optional groups": OPTIONAL, "alternatives": ALTERNATIVES}
+            patterns |= {"not vectorised": GENERAL, "row by row": FOLDED}
         for name, pattern in patterns.items():
             how = {"regex": pattern, "types": {"status": "int64", "size": "int64"}}
             yield from _parsed(bench, f"regex, {name}, {kind} lines", kind, how, fields)

@@ -13,7 +13,8 @@ from re import _constants as c  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
 
-from collector.rows.parse.chain import ALLOWED_FLAGS, Chain, Run, Tree, chain_of
+from collector.rows.parse.chain import ALLOWED_FLAGS, Chain, Run, chain_of
+from collector.rows.parse.char_class import Tree
 from collector.value import value
 
 LEAST_RUNS = 2

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from collector.model import FieldType
 from collector.rows.block import Block
-from collector.rows.parse.chain import Chain, CharClass, Element, End, Literal, Run, Table
+from collector.rows.parse.chain import Chain, Element, End, Literal, Run
+from collector.rows.parse.char_class import CharClass, Table
 from collector.rows.parse.scan import Scan
 from collector.rows.schema import PARSED_TYPES
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -10,15 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from collector.rows.block import Block, Bytes, Positions, gathered
-from collector.rows.parse.chain import (
-    Chain,
-    CharClass,
-    Element,
-    Fixed,
-    Literal,
-    Run,
-    Table,
-)
+from collector.rows.parse.chain import Chain, Choice, Element, Fixed, Literal, Run
+from collector.rows.parse.char_class import CharClass, Table
 
 WORD, HALF = 64, 32
 LEAST_WORDS = 2
@@ -28,6 +22,9 @@ MOST_COMPARED = 4
 
 LEAST_GATHERED = 4
 """Bytes of a literal that are gathered and compared at once; fewer are compared one by one."""
+
+NO_GROUP = -1
+"""In place of an element's number: it is not all of what a group may span."""
 
 _ZERO, _ONE, _LAST = np.uint64(0), np.uint64(1), np.uint64(WORD - 1)
 _SMEARED = [np.uint64(1 << power) for power in range(6)]
@@ -208,19 +205,52 @@ class Scan:
             return self._fixed(element, at)
         if isinstance(element, Run):
             return self._run(index, element, at)
+        if isinstance(element, Choice):
+            return self._choice(index, element, at)
         self.accepted &= at == self._ends
         return at
 
+    def _choice(self, index: int, choice: Choice, at: Positions) -> Positions:
+        end, open_ = at, np.ones(len(at), np.bool_)
+        for alternative in choice.alternatives:
+            chosen = open_ & self._may_stand(alternative[0], at)
+            if chosen.all():
+                return self._alternative(index if len(alternative) == 1 else NO_GROUP, alternative, at)
+            if chosen.any():
+                accepted, self.accepted = self.accepted, np.ones(len(at), np.bool_)
+                end = np.where(chosen, self._alternative(NO_GROUP, alternative, at), end)
+                self.accepted = accepted & (self.accepted | ~chosen)
+                open_ &= ~chosen
+        self._ended_at = None
+        self.accepted &= ~open_
+        return end
+
+    def _alternative(self, index: int, elements: Sequence[Element], at: Positions) -> Positions:
+        self._ended_at = None
+        for element in elements:
+            at = self._step(index, element, at)
+        return at
+
+    def _may_stand(self, element: Element, at: Positions) -> NDArray[np.bool_]:
+        """False where the element surely does not, whatever follows it."""
+        if isinstance(element, Literal):
+            return self._stands(element.text, at)
+        assert isinstance(element, Fixed | Run)  # noqa: S101 - there is no choice in a choice, and no end
+        possible: NDArray[np.bool_] = (~element.of.outside)[self._byte(at)]
+        return possible
+
     def _literal(self, text: bytes, at: Positions) -> Positions:
-        if LEAST_GATHERED <= len(text) <= len(self._block.data):
+        if text:
             self.accepted &= self._stands(text, at)
-            return at + len(text)
-        for index, byte in enumerate(text):
-            self.accepted &= self._byte(at + index if index else at) == byte
         return at + len(text)
 
     def _stands(self, text: bytes, at: Positions) -> NDArray[np.bool_]:
         """Where the text is. A position behind the last place where it fits is rejected at the end."""
+        if not LEAST_GATHERED <= len(text) <= len(self._block.data):
+            stands: NDArray[np.bool_] = self._byte(at) == text[0]
+            for index in range(1, len(text)):
+                stands &= self._byte(at + index) == text[index]
+            return stands
         places = len(self._block.data) - len(text) + 1
         windows = np.ndarray((places,), f"V{len(text)}", buffer=self._block.data, strides=(1,))
         found = windows[np.minimum(at, places - 1)].view(np.uint8).reshape(-1, len(text))
