@@ -15,6 +15,8 @@ from collector.rows.parse.chain import Chain, Choice, Element, Fixed, Literal, R
 from collector.rows.parse.char_class import CharClass, Table
 
 WORD, HALF = 64, 32
+NO_BIT = WORD - 1
+"""How many zeros there are said to be below a bit that is not there; and below the highest."""
 LEAST_WORDS = 2
 
 MOST_COMPARED = 4
@@ -88,8 +90,10 @@ class _Bits:
         index = position >> 5
         bits = self._windows.take(index, mode="clip")
         bits >>= (position & (HALF - 1)).view(np.uint64)
-        found = position + _zeros(bits)
-        far = np.flatnonzero(bits == 0)
+        zeros = _zeros(bits)
+        found = position + zeros
+        far = np.flatnonzero(zeros == NO_BIT)
+        far = far[bits[far] == 0]
         if len(far) and len(self.words) > LEAST_WORDS:  # in so few, a window goes to the end
             # Behind the window begins a word, or a half of one whose other half was in it.
             word = self._filled.first_from((index[far] + 2) >> 1)
@@ -264,13 +268,15 @@ class Scan:
 
     def _run(self, index: int, run: Run, at: Positions) -> Positions:
         stop = self._places_of(run.stops).first_from(at, self._ends)
-        end = np.minimum(stop, self._ends)
+        # What has to end at a literal does so in its row, or its marks are behind the row from here on.
+        in_row = run.proven and run.decided is None and run.last is None
+        end = stop if in_row else np.minimum(stop, self._ends)
         if run.decided is not None:
             self.accepted &= (stop >= self._ends) | run.decided[self._byte(end)]
         if run.last is not None:
             end = self._places_of(run.last).last_before(end)
         self._ended_at = self._only_of(run.stops if run.last is None else run.last)
-        self.accepted &= end >= (at + run.least if run.least else at)
+        self.accepted &= end > at if run.least == 1 else end >= at + run.least
         if run.most is not None:
             self.accepted &= end - at <= run.most
         if not run.proven:
