@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from collector.model import BatchSettings, FileId, Origin
 from collector.object_hash import KEY, ZEROS, write_hash
 from collector.rows.body import Body
-from collector.rows.encodings import bloom_filters, encodings, needs_bloom_filter
+from collector.rows.encodings import bloom_filters, constants, encodings, needs_bloom_filter
 from collector.rows.footer import RowGroups
 from collector.rows.ndjson import json_lines
 from collector.rows.runs import Run, Said, bits_chunk, runs_chunk
@@ -284,6 +284,9 @@ class ParquetEncoder:
             ours["stream"] = bits_chunk(self._schema.field("stream"), STREAMS, _streams(parts))
         wanted = [field for field in self._schema if field.name not in ours]
         rows, unparsed = table(parts, said, wanted, self._parser)
+        if self._parser:
+            never = constants(rows, ["message", *(name for name, _ in self._parser.columns)])
+            seldom, rows = {**seldom, **never}, rows.drop_columns(list(never))
         sink = pa.BufferOutputStream()
         with self._writer(sink, rows) as writer:
             writer.write_table(rows, row_group_size=max(1, len(rows)))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from collector.rows.block import Block
+from collector.rows.runs import Run
 from collector.rows.schema import BLOOM_COLUMNS
 
 SAMPLED, LEAST_SAMPLE_ROWS = 16, 256
@@ -14,6 +16,9 @@ SAMPLED, LEAST_SAMPLE_ROWS = 16, 256
 
 LEAST_REPEATS = 4
 """A value that stands so often in the sample, on average, is written once in a dictionary."""
+
+LONGEST_CONSTANT = 200
+"""Characters."""
 
 FEW_VALUES = 2
 """Minimum and maximum name them all."""
@@ -51,6 +56,34 @@ def _repeats(sample: pa.ChunkedArray) -> bool:
     if len(few) < LEAST_SAMPLE_ROWS or len(few) < 16 * distinct < 15 * len(few):
         few, distinct = sample, pc.count_distinct(sample).as_py()
     return bool(distinct * LEAST_REPEATS <= len(few))
+
+
+def constants(rows: pa.Table, names: Iterable[str]) -> dict[str, Sequence[Run]]:
+    """Of the text columns `names`, those that say one thing in all rows, or nothing in any: as one run."""
+    found = {name: _one_run(rows.column(name)) for name in names}
+    return {name: runs for name, runs in found.items() if runs}
+
+
+def _one_run(column: pa.ChunkedArray) -> Sequence[Run]:
+    """None where rows differ, or what they say is too long for a footer, which has it too."""
+    if not pa.types.is_string(column.type) or not len(column):
+        return ()
+    if column.null_count == len(column):
+        return [(None, len(column))]
+    text = column[0].as_py()
+    if column.null_count or column[-1].as_py() != text or len(text) > LONGEST_CONSTANT:
+        return ()
+    is_only = all(_is_only(text.encode(), chunk) for chunk in column.chunks)
+    return [(text, len(column))] if is_only else ()
+
+
+def _is_only(text: bytes, chunk: pa.StringArray) -> bool:
+    """The same lengths, and behind the bytes of one row the same again."""
+    block, size = Block.of(chunk), len(text)
+    data = block.data
+    if (block.bounds[1:] - block.bounds[:-1] != size).any() or data[:size].tobytes() != text[: len(data)]:
+        return False
+    return bool((data[size:] == data[: max(0, len(data) - size)]).all())
 
 
 def needs_bloom_filter(name: str, values: Collection[object]) -> bool:
