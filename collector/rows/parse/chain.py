@@ -26,7 +26,7 @@ MOST_ELEMENTS = 200
 LONGEST_FIXED = 64
 LINE_FEED, SPACE = 10, 32
 
-ALLOWED_FLAGS = re.UNICODE | re.VERBOSE | re.DOTALL
+ALLOWED_FLAGS = re.UNICODE | re.VERBOSE | re.DOTALL | re.IGNORECASE
 
 
 @value
@@ -93,7 +93,7 @@ def compile_chain(pattern: re.Pattern[str]) -> Chain | None:
 
 def chain_of(tree: Tree, flags: int) -> Chain | None:
     """Of the tree of a pattern, or of the beginning of one."""
-    reading = _Reading(dotall=bool(flags & re.DOTALL))
+    reading = _Reading(dotall=bool(flags & re.DOTALL), folded=bool(flags & re.IGNORECASE))
     try:
         reading.sequence(tree)
         return reading.chain()
@@ -129,8 +129,8 @@ _Part = Literal | Fixed | _Repeat | _Choice | End
 class _Reading:
     """Walks the tree of a pattern once."""
 
-    def __init__(self, *, dotall: bool) -> None:
-        self._dotall = dotall
+    def __init__(self, *, dotall: bool, folded: bool) -> None:
+        self._dotall, self._folded = dotall, folded
         self._parts: list[_Part] = []
         self._groups: dict[int, tuple[int, int]] = {}
         self._barrier = 0
@@ -163,9 +163,15 @@ class _Reading:
         elif op in (c.MAX_REPEAT, c.MIN_REPEAT):
             self._repeat(op, value)
         else:
-            self._parts.append(Fixed(char_class(op, value, dotall=self._dotall).narrowed(), 1))
+            self._parts.append(Fixed(self._class(op, value).narrowed(), 1))
+
+    def _class(self, op: Tree, value: Tree) -> CharClass:
+        return char_class(op, value, dotall=self._dotall, folded=self._folded)
 
     def _literal(self, char: str) -> None:
+        if self._folded and char.lower() != char.upper():
+            self._parts.append(Fixed(self._class(c.LITERAL, ord(char)).narrowed(), 1))
+            return
         last = self._parts[-1] if len(self._parts) > self._barrier else None
         if isinstance(last, Literal):
             self._parts[-1] = Literal(last.text + _utf8(char))
@@ -216,7 +222,7 @@ class _Reading:
             # That it is there is tried first. Where it is not, the row is for `re`.
             self.sequence(inner)
             return
-        of = char_class(*inner[0], dotall=self._dotall)
+        of = self._class(*inner[0])
         if least == most:
             if least > LONGEST_FIXED:
                 raise NoChain

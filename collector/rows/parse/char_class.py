@@ -27,6 +27,9 @@ _LEADS_OF_SPACES = (0xC2, 0xE1, 0xE2, 0xE3)
 r"""First bytes of all white space beyond ASCII: all others are `\S`."""
 
 
+_LETTERS = np.array([chr(code).isalpha() and code < 128 for code in range(256)])
+
+
 class NoChain(Exception):
     """The pattern is something else."""
 
@@ -52,22 +55,21 @@ class CharClass:
         return CharClass(inside, outside)
 
 
-def char_class(op: Tree, value: Tree, *, dotall: bool) -> CharClass:
+def char_class(op: Tree, value: Tree, *, dotall: bool, folded: bool) -> CharClass:
+    """`folded`: letters stand for both cases."""
     if op is c.ANY:
         inside = np.ones(256, np.bool_)
         inside[10] = dotall
-    elif op is c.NOT_LITERAL and value < 128:
-        inside = ~only(value)
-    elif op is c.LITERAL and value < 128:
-        inside = only(value)
-    elif op is c.IN:
-        return _set_class(value)
-    else:
+        return CharClass(inside, ~inside)
+    if op is c.IN:
+        return _set_class(value, folded=folded)
+    if op not in (c.LITERAL, c.NOT_LITERAL):
         raise NoChain
-    return CharClass(inside, ~inside)
+    one = _ascii_range(c.LITERAL, value, folded=folded)
+    return one if op is c.LITERAL else CharClass(one.outside, one.inside)
 
 
-def _set_class(items: Tree) -> CharClass:
+def _set_class(items: Tree, *, folded: bool) -> CharClass:
     """A class in brackets. What a category says beyond ASCII is left open."""
     inside = np.zeros(256, np.bool_)
     outside = np.ones(256, np.bool_)
@@ -76,19 +78,31 @@ def _set_class(items: Tree) -> CharClass:
         if op is c.NEGATE:
             negated = True
             continue
-        some = _category(value) if op is c.CATEGORY else _ascii_range(op, value)
+        some = _category(value) if op is c.CATEGORY else _ascii_range(op, value, folded=folded)
         inside |= some.inside
         outside &= some.outside
     return CharClass(outside, inside) if negated else CharClass(inside, outside)
 
 
-def _ascii_range(op: Tree, value: Tree) -> CharClass:
+def _ascii_range(op: Tree, value: Tree, *, folded: bool) -> CharClass:
     low, high = value if op is c.RANGE else (value, value)
     if op not in (c.RANGE, c.LITERAL) or high > 127:
         raise NoChain
     inside = np.zeros(256, np.bool_)
     inside[low : high + 1] = True
-    return CharClass(inside, ~inside)
+    outside = ~inside
+    if folded and (inside & _LETTERS).any():
+        inside |= _other_case(inside)
+        outside = ~inside
+        outside[128:] = False  # there are letters whose other case is one of ASCII
+    return CharClass(inside, outside)
+
+
+def _other_case(letters: Table) -> Table:
+    other = np.zeros(256, np.bool_)
+    other[ord("a") : ord("z") + 1] = letters[ord("A") : ord("Z") + 1]
+    other[ord("A") : ord("Z") + 1] = letters[ord("a") : ord("z") + 1]
+    return other
 
 
 def _category(value: Tree) -> CharClass:
