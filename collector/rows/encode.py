@@ -286,7 +286,8 @@ class ParquetEncoder:
         rows, unparsed = table(parts, said, wanted, self._parser)
         if self._parser:
             never = constants(rows, ["message", *(name for name, _ in self._parser.columns)])
-            seldom, rows = {**seldom, **never}, rows.drop_columns(list(never))
+            ours |= {name: runs_chunk(self._schema.field(name), never[name]) for name in never}
+            rows = rows.drop_columns(list(never))
         sink = pa.BufferOutputStream()
         with self._writer(sink, rows) as writer:
             writer.write_table(rows, row_group_size=max(1, len(rows)))
