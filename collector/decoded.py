@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
     """What decoding found, one element a row. `at` is where in the arena the first byte of the row's first
-    line lies. `text` is what `starts` and `ends` of the lines point into; None: the arena.
-    `time_us` are microseconds since the epoch, and `stream` 0 for stdout and 1 for stderr; both mean nothing
-    where `malformed`.
+    line lies. `text` is what `starts` and `ends` of the lines point into, with the line feed behind each row
+    that has one; None: the arena. `time_us` are microseconds since the epoch, and `stream` 0 for stdout and 1
+    for stderr; both mean nothing where `malformed`.
     """
 
     at: NDArray[np.int64]

@@ -87,13 +87,15 @@ class _Joined:
         )  # a line that was cut is not followed by the rest of its row
 
     def lines(self) -> Lines:
-        unbroken = np.zeros(len(self._goes_on), np.int64)
-        closed = self._closed(self._heads(unbroken))
+        heads = self._heads(np.zeros(len(self._goes_on), np.int64))
+        closed = self._closed(heads)
         breaks = list(self._breaks(closed))
-        closed[breaks] = True
-        stretches = np.concatenate([[0], np.cumsum(np.bincount(breaks, minlength=len(closed)))[:-1]])
+        if breaks:
+            closed[breaks] = True
+            stretches = np.concatenate([[0], np.cumsum(np.bincount(breaks, minlength=len(closed)))[:-1]])
+            heads = self._heads(stretches)
         kept, consumed = self._taken(closed)
-        heads = self._within_limit(self._heads(stretches))
+        heads = self._within_limit(heads)
         return self._rows(self._slices(heads, np.flatnonzero(kept)), consumed, kept)
 
     def _heads(self, stretches: Positions) -> Positions:
@@ -186,6 +188,8 @@ class _Joined:
                 pieces.append((start, cut, key, int(kept[index])))
                 start = key = cut
             starts[index] = keys[index] = start
+        if not pieces:
+            return _Slices(starts, ends, keys, kept, eol)
         more = np.array(pieces, np.int64).reshape(-1, 4).T
         columns = np.concatenate([np.stack([starts, ends, keys, kept]), more], axis=1)
         eol = np.concatenate([eol, np.zeros(more.shape[1], np.bool_)])
@@ -200,13 +204,14 @@ class _Joined:
         first = np.flatnonzero(np.diff(keys, prepend=-1))
         keys = keys[first]
         last = np.append(first[1:], len(order)) - 1
-        text, bounds = self._gathered(slices, order)
+        eol = slices.eol[order[last]] if len(first) else slices.eol[:0]
+        text, bounds = self._gathered(slices, order, line_feeds=order[last][eol] if len(first) else first)
         head = slices.line[order[first]]
         reads = len(self._at)
         return Lines(
             bounds[first],
-            bounds[last + 1] if len(first) else bounds[:0],
-            slices.eol[order[last]] if len(first) else slices.eol[:0],
+            bounds[last + 1] - eol if len(first) else bounds[:0],
+            eol,
             np.bincount(self._of_read[head], minlength=reads).astype(np.int64),
             consumed,
             line_feeds=np.bincount(self._of_read[kept & self._lines.eol], minlength=reads).astype(np.int64),
@@ -215,18 +220,22 @@ class _Joined:
             ),
         )
 
-    def _gathered(self, slices: _Slices, order: Positions) -> tuple[NDArray[np.uint8], Positions]:
-        """The slices in this order, one after the other, and where each begins and the last one ends. Arrow's
-        offsets ascend and meet: so the slices are the even slots, and what lies between them the odd ones.
+    def _gathered(
+        self, slices: _Slices, order: Positions, *, line_feeds: Positions
+    ) -> tuple[NDArray[np.uint8], Positions]:
+        """The slices in this order, one after the other, those of `line_feeds` with the one behind each; and
+        where each begins and the last one ends. Arrow's offsets ascend and meet: so the slices are the even
+        slots, and what lies between them the odd ones.
         """
         count = len(order)
         if not count:
             return self._arena[:0], np.zeros(1, np.int64)
-        offsets = np.empty(2 * count, np.int64)
+        offsets = np.empty(2 * count, np.int32)
         offsets[0::2], offsets[1::2] = slices.start, slices.end
-        slots = pa.LargeBinaryArray.from_buffers(
-            pa.large_binary(), 2 * count - 1, [None, pa.py_buffer(offsets), pa.py_buffer(self._arena)]
+        offsets[2 * line_feeds + 1] += 1
+        slots = pa.BinaryArray.from_buffers(
+            pa.binary(), 2 * count - 1, [None, pa.py_buffer(offsets), pa.py_buffer(self._arena)]
         )
         _, bounds, data = slots.take(pa.array(2 * order)).buffers()
         text = np.frombuffer(data, np.uint8) if data is not None else self._arena[:0]
-        return text, np.frombuffer(bounds, np.int64)[: count + 1]
+        return text, np.frombuffer(bounds, np.int32)[: count + 1].astype(np.int64)

@@ -52,9 +52,9 @@ def columns_of(arena: NDArray[np.uint8], lines: Lines, settings: BatchSettings) 
     message, raw, redacted = redact(message, raw, settings.redact)
     time, stream = (None, None) if decoded is None else _header(decoded)
     content = None
-    if settings.changes_rows and text is arena and not redacted:
-        # Rows are as in the file, but for their headers; behind each that has a line feed stands one.
-        content = gathered(Block(arena, lines.starts), lines.starts, lines.ends + lines.eol)
+    if settings.changes_rows and not redacted:
+        # Rows are as in the file, but for headers; behind each that has a line feed stands one.
+        content = gathered(Block(text, lines.starts), lines.starts, lines.ends + lines.eol)
     elif settings.changes_rows:
         content = _content(message, raw, lines.eol)
     return Columns(message, raw, time, stream, content, repaired, redacted)

@@ -101,6 +101,8 @@ def rows_of(arena: bytes, lines: Lines, base: int = 0) -> list[Row]:
     decoded = lines.decoded
     assert decoded is not None
     text = arena if decoded.text is None else decoded.text.tobytes()
+    said = zip(lines.starts.tolist(), (lines.ends + lines.eol).tolist(), lines.eol.tolist(), strict=True)
+    assert all(text[start:end].endswith(b"\n") for start, end, eol in said if eol)
     return [
         Row(
             base + int(decoded.at[row]),
