@@ -78,6 +78,8 @@ def shorter(arena: NDArray[np.uint8], starts: Positions, ends: Positions) -> Usu
     marks = (marks - _LOWEST_BITS) & ~marks & _HIGHEST_BITS
     before = np.bitwise_count(marks ^ (marks - _ONE)).astype(np.uint64) - _BYTE
     fits = before < _FIVE_BYTES
+    if not fits.any():
+        return Usual(fits, starts, fits, fits, starts)
     before[~fits] = 0
     digits = (_ONE << before) - _ONE
     words[4] = (zone >> (before + _THREE_BYTES)) | (tail << (_FIVE_BYTES - before))
