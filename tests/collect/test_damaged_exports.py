@@ -15,8 +15,8 @@ import pytest
 from collector_process import AS_ANYBODY, Site, joblog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rebuilt import rewrite
 
-from collector.object_hash import KEY, ZEROS, write_hash
 from collector.query.verify import verify
 from collector.sink.local import LocalStore
 
@@ -72,16 +72,6 @@ def table_of(body: bytes) -> pa.Table | None:
         return pq.read_table(io.BytesIO(body))
     except (pa.ArrowException, OSError):
         return None
-
-
-def rewrite(found: Path, table: pa.Table) -> None:
-    """As a forger would, with a hash that fits."""
-    sink = io.BytesIO()
-    with pq.ParquetWriter(sink, table.schema) as writer:
-        writer.write_table(table)
-        writer.add_key_value_metadata({KEY: ZEROS})
-    write_hash(sink.getbuffer())
-    found.write_bytes(sink.getvalue())
 
 
 def drop_a_row(export: Path, draw: Draw) -> None:

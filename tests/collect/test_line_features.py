@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from collector_process import JOBLOG, Ended, joblog, verify
-from rebuilt import object_rows, plain, rebuilt
+from rebuilt import object_rows, plain, rebuilt, rewrite
 
 POD = "shop_mill-x6nnw_10.244.0.7_10.0.0.1_node-1"
 KUBELET_POD = "shop_mill-x6nnw_1c9a5b1e-0f6e-4c55-9a3d-6d2b7f6f0a11"
@@ -251,11 +251,11 @@ def test_rows_that_were_changed_are_found(tmp_path: Path):
         (first.slice(0, 3), "rows are missing"),
         (pa.concat_tables([first, first.slice(6)]), "a row is there again"),
     ):
-        pq.write_table(rows, path)
+        rewrite(path, rows)
         done = verify("--to", str(tmp_path / "export"))
         assert done.code == 1
         assert what in done.stdout
-    pq.write_table(first, path)
+    rewrite(path, first)
     assert verify("--to", str(tmp_path / "export")).code == 0
     with (tmp_path / f"volume/{KUBELET_POD}/main/0.log").open("r+b") as file:
         file.write(b"3")
