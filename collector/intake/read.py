@@ -36,6 +36,9 @@ however short it is.
 MOST_READS = 4096
 """Files that are read into one arena, however short they are."""
 
+AHEAD_FILES = 64
+"""Files that are opened before the first of them is read."""
+
 ROOM_BYTES = 8 << 10
 """What an arena has beyond two lines of `max_line_bytes`: a row that is open, and half of the line after it,
 are never all that a read can hold.
@@ -125,6 +128,8 @@ class Reader:
         space, position = len(self.arena), 0
         todo = list(catalog.queue.ready)
         for done, tracked in enumerate(todo):
+            if done % AHEAD_FILES == 0:
+                self._files.ahead(todo[done : done + AHEAD_FILES])
             left = space - position
             least = max(LEAST_SHARE_BYTES, tracked.least_read_bytes)
             share = max(left // (len(todo) - done), least)
