@@ -175,8 +175,10 @@ class Pipeline:
     def _tell_first(self, reads: Sequence[Read]) -> None:
         """Tells of files of which this is the first that was read, and how long that took."""
         for read in reads:
+            if read.start or not read.length:
+                continue
             written_at = read.mtime_ns / 1e9
-            if not read.start and read.length and written_at >= self._began_at - MTIME_STEP_SECONDS:
+            if written_at >= self._began_at - MTIME_STEP_SECONDS:
                 file, read_at = read.tracked.file, self._clock.wall()
                 self._emit(FirstRead(self._plan.volume, file.source, file.path, written_at, read_at))
                 self._found_after.append(max(0.0, read_at - written_at))

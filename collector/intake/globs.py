@@ -48,7 +48,7 @@ class Selection:
 
 
 def _is_archive(path: str) -> bool:
-    return path.endswith(_PACKED) or path.rpartition("/")[2].startswith(_NFS)
+    return path.endswith(_PACKED) or (_NFS in path and path.rpartition("/")[2].startswith(_NFS))
 
 
 def _names_archive(pattern: str) -> bool:

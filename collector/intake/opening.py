@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Iterable
-from contextlib import suppress
 
 from collector.intake.track import TrackedFile
 from collector.intake.volume import EXHAUSTED, Volume, close
@@ -56,12 +55,17 @@ class OpenFiles:
                 continue
             if tracked.failures or tracked.retry_at:
                 continue  # it is tried again when it is its time
-            with suppress(OSError):
-                status = self.opened(tracked)
-                if status is not None:
-                    length = min(status.st_size, AHEAD_BYTES)
-                    os.posix_fadvise(tracked.descriptor, 0, length, os.POSIX_FADV_WILLNEED)
-                    self._just_opened[tracked] = status
+            try:  # noqa: SIM105 - `suppress` takes as long as the rest
+                self._open_ahead(tracked)
+            except OSError:
+                pass
+
+    def _open_ahead(self, tracked: TrackedFile) -> None:
+        status = self.opened(tracked)
+        if status is not None:
+            length = min(status.st_size, AHEAD_BYTES)
+            os.posix_fadvise(tracked.descriptor, 0, length, os.POSIX_FADV_WILLNEED)
+            self._just_opened[tracked] = status
 
     def opened(self, tracked: TrackedFile) -> os.stat_result | None:
         """What the file is now, opened unless it is. None where its name leads to another. Raises OSError."""

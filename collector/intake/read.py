@@ -11,6 +11,7 @@ import mmap
 import os
 import resource
 from collections.abc import Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -126,13 +127,14 @@ class Reader:
             self.release(catalog.queue.closed.pop())
         reads: list[Read] = []
         space, position = len(self.arena), 0
-        todo = list(catalog.queue.ready)
+        waiting = len(catalog.queue.ready)
+        todo = list(islice(catalog.queue.ready, 2 * MOST_READS))
         for done, tracked in enumerate(todo):
             if done % AHEAD_FILES == 0:
                 self._files.ahead(todo[done : done + AHEAD_FILES])
             left = space - position
             least = max(LEAST_SHARE_BYTES, tracked.least_read_bytes)
-            share = max(left // (len(todo) - done), least)
+            share = max(left // (waiting - done), least)
             has_room = left >= least or left >= tracked.unread_bytes
             if reads and (not has_room or len(reads) >= MOST_READS):
                 break

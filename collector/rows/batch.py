@@ -128,6 +128,9 @@ class Batch:
         self._encoding: list[Future[None]] = []
         self._before = before
         self._origins: dict[Origin, int] = {}
+        self._origin: Origin | None = None
+        self._origin_at = 0
+        """The number of the last one."""
         self._open: dict[FileId, _OpenSpan] = {}
         self._spans: list[Span | _OpenSpan] = []
 
@@ -206,11 +209,15 @@ class Batch:
     def _extend(self, take: Take, data: memoryview, observed_us: int) -> _OpenSpan:
         span = self._open.get(take.file)
         if span is None or span.last.end != take.start:
-            origin = self._origins.setdefault(take.origin, len(self._origins))
-            span = self._open[take.file] = _OpenSpan(take, origin)
+            if take.origin is not self._origin:  # to hash it takes longer than all else here
+                self._origin, self._origin_at = take.origin, self._number_of(take.origin)
+            span = self._open[take.file] = _OpenSpan(take, self._origin_at)
             self._spans.append(span)
         span.grow(take, data, observed_us)
         return span
+
+    def _number_of(self, origin: Origin) -> int:
+        return self._origins.setdefault(origin, len(self._origins))
 
     def _encode_pending(self) -> None:
         if self._pending:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
+from operator import attrgetter
 
 from collector.errors import BrokenInvariant
 from collector.model import (
@@ -50,7 +51,7 @@ def build(
         revision=known.revision + 1,
         finished_by=finished_by,
         tombstone=None,
-        files=tuple(sorted(files, key=lambda file: (file.path, file.generation))),
+        files=tuple(sorted(files, key=attrgetter("path", "generation"))),
         objects=tuple(sorted(known.objects)),
         losses=tuple(sorted(map(_loss, known.losses), key=_place)),
         first_observed_at=known.first_observed_at,
@@ -79,7 +80,7 @@ def carried(before: Receipt, receipt: Receipt) -> Receipt:
     files = [_more_of(known.get((file.path, file.generation)), file) for file in receipt.files]
     have = {(file.path, file.generation) for file in files}
     files += [file for place, file in known.items() if not file.bytes and place not in have]
-    return replace(receipt, files=tuple(sorted(files, key=lambda file: (file.path, file.generation))))
+    return replace(receipt, files=tuple(sorted(files, key=attrgetter("path", "generation"))))
 
 
 def _more_of(before: ReceiptFile | None, file: ReceiptFile) -> ReceiptFile:
