@@ -32,7 +32,8 @@ def _made_when_asked(cls: type[Any], name: str, missing: Sequence[str]) -> Calla
 
     def method(*given: object) -> object:
         kept = [(each.name, object, field(compare=each.compare, repr=each.repr)) for each in fields(cls)]
-        twin = make_dataclass(cls.__name__, kept, init=False, unsafe_hash=True)
+        namespace = {"__doc__": cls.__doc__}
+        twin = make_dataclass(cls.__name__, kept, namespace=namespace, init=False, unsafe_hash=True)
         for each in missing:
             setattr(cls, each, getattr(twin, each))
         return getattr(twin, name)(*given)

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from pathlib import Path
 
+from pydantic_core import to_json
+
 from collector.adapters import adapter
 from collector.errors import StateLocked
 from collector.model import Owner
@@ -55,7 +57,7 @@ class Lock:
                     hint="stop that collector, or name another state folder with --state",
                 )
             os.ftruncate(fd, 0)
-            os.pwrite(fd, adapter(Owner).dump_json(owner) + b"\n", 0)
+            os.pwrite(fd, to_json(owner) + b"\n", 0)
         except BaseException:
             os.close(fd)
             raise
