@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from collector.model import BatchSettings, FileId, Origin
 from collector.object_hash import KEY, ZEROS, write_hash
+from collector.rows.block import numbers, truths
 from collector.rows.body import Body
 from collector.rows.encodings import bloom_filters, constants, encodings, needs_bloom_filter
 from collector.rows.footer import RowGroups
@@ -112,11 +113,11 @@ def table(
     rows = [len(part.offset) for part in parts]
     values: dict[str, object] = {
         **_repeated({field.name: said[field.name] for field in wanted if field.name in said}, counts),
-        "offset": np.concatenate([part.offset for part in parts]),
+        "offset": numbers(np.concatenate([part.offset for part in parts])),
         "message": pa.chunked_array([part.message for part in parts]),
         "time": _filled([part.time for part in parts], rows, UTC_MICROSECONDS),
         "raw": _filled([part.raw for part in parts], rows, pa.binary()),
-        "eol": np.concatenate([part.eol for part in parts]),
+        "eol": truths(np.concatenate([part.eol for part in parts])),
     }
     if any(field.name == "stream" for field in wanted):
         codes = _streams(parts)
@@ -221,7 +222,7 @@ def _repeated(said: Mapping[str, Sequence[Said]], counts: NDArray[np.int64]) -> 
 def _repeat(codes: NDArray[np.int32], counts: NDArray[np.int64]) -> pa.Array:
     """The index `codes[i]`, null where it is negative, `counts[i]` times."""
     repeated = np.repeat(codes, counts)
-    return pa.array(repeated, pa.int32(), mask=repeated < 0 if (codes < 0).any() else None)
+    return pa.array(repeated, mask=repeated < 0) if (codes < 0).any() else numbers(repeated)
 
 
 def _parser(settings: BatchSettings) -> Parser | None:
