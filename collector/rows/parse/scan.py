@@ -85,19 +85,20 @@ class _Bits:
         """The first that belongs, at or after each position; where none does, something not before it.
 
         Most are near: they are the lowest bit of those in a window. No processor can foresee the branches of
-        a search; here are none.
+        a search; here are none. Behind the last one anything is found, but not before the position: to wrap
+        is quicker than to clip.
         """
         index = position >> 5
-        bits = self._windows.take(index, mode="clip")
+        bits = self._windows.take(index, mode="wrap")
         bits >>= (position & (HALF - 1)).view(np.uint64)
         zeros = _zeros(bits)
         found = position + zeros
-        far = np.flatnonzero(zeros == NO_BIT)
+        far = (zeros == NO_BIT).nonzero()[0]
         far = far[bits[far] == 0]
         if len(far) and len(self.words) > LEAST_WORDS:  # in so few, a window goes to the end
             # Behind the window begins a word, or a half of one whose other half was in it.
             word = self._filled.first_from((index[far] + 2) >> 1)
-            found[far] = (word << 6) + _zeros(self.words.take(word, mode="clip"))
+            found[far] = (word << 6) + _zeros(self.words.take(word, mode="wrap"))
         return found
 
     @cached_property
@@ -298,7 +299,7 @@ class Scan:
     def _byte(self, at: Positions) -> Bytes:
         if not len(self._block.data):
             return np.zeros(len(at), np.uint8)
-        return self._block.data.take(at, mode="clip")
+        return self._block.data.take(at, mode="wrap")  # behind the end anything, as of the next row
 
     def _look_at(self, index: int, of: CharClass, start: Positions, end: Positions) -> None:
         """Rejects rows whose run holds a byte of which it is not sure that it belongs."""
