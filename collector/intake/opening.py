@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections import OrderedDict
 from collections.abc import Iterable
 
@@ -21,7 +22,10 @@ class OpenFiles:
         self._most = most
         self._open: OrderedDict[TrackedFile, None] = OrderedDict()
         self._just_opened: dict[TrackedFile, os.stat_result] = {}
-        """Files that `ahead` opened last and nobody asked for yet, with what they were then."""
+        """Files that `ahead` opened and nobody asked for yet, with what they were then."""
+        self._blocks_read = 0
+        self._waits_for_disk = True
+        """Whether something was not in memory in the last round; before the first one, that may be so."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -45,11 +49,12 @@ class OpenFiles:
         self._open[tracked] = None
 
     def ahead(self, files: Iterable[TrackedFile]) -> None:
-        """Opens those of which nothing was read yet, and lets the system begin to read them all: where they
-        are not in memory, a disk has many at once far sooner than one after the other. They are asked for
+        """Where files are not in memory, opens those of which nothing was read yet, and lets the system begin
+        to read them all: a disk has many at once far sooner than one after the other. They are asked for
         next, by `opened`, which tells what is wrong with those that cannot be read.
         """
-        self._just_opened.clear()
+        if not self._waits_for_disk:
+            return
         for tracked in files:
             if tracked.descriptor >= 0 or tracked.read_offset or tracked.gone:
                 continue
@@ -59,6 +64,12 @@ class OpenFiles:
                 self._open_ahead(tracked)
             except OSError:
                 pass
+
+    def leave(self) -> None:
+        """Ends a round of reading: what was opened ahead and not asked for may be something else at the next."""
+        self._just_opened.clear()
+        before, self._blocks_read = self._blocks_read, _blocks_read()
+        self._waits_for_disk = self._blocks_read > before
 
     def _open_ahead(self, tracked: TrackedFile) -> None:
         status = self.opened(tracked)
@@ -99,3 +110,8 @@ class OpenFiles:
             if not known.gone:
                 return known
         return None
+
+
+def _blocks_read() -> int:
+    """How much this thread has made the system read from disks."""
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_inblock

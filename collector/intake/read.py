@@ -38,7 +38,7 @@ MOST_READS = 4096
 """Files that are read into one arena, however short they are."""
 
 AHEAD_FILES = 64
-"""Files that are opened before the first of them is read."""
+"""Files that may be opened before the first of them is read."""
 
 ROOM_BYTES = 8 << 10
 """What an arena has beyond two lines of `max_line_bytes`: a row that is open, and half of the line after it,
@@ -144,6 +144,8 @@ class Reader:
                 reads.append(read)
                 position += read.length
         self._volume.leave()
+        if todo:
+            self._files.leave()
         if not reads:
             return []
         return self._within_lines(catalog, reads, position)
