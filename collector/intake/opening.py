@@ -66,7 +66,7 @@ class OpenFiles:
                 pass
 
     def leave(self) -> None:
-        """Ends a round of reading: what was opened ahead and not asked for may be another file at the next."""
+        """Ends a round of reading: what was opened ahead and not asked for may be another file then."""
         self._just_opened.clear()
         before, self._blocks_read = self._blocks_read, _blocks_read()
         self._waits_for_disk = self._blocks_read > before
