@@ -26,6 +26,7 @@ from collector.losses import Losses
 from collector.model import BatchRecord, BatchSettings, Lines, Loss, Owner, VoidRecord
 from collector.records import object_key
 from collector.rows.batch import Batch, Sealed
+from collector.rows.body import Memory
 from collector.rows.columns import Columns, columns_of
 from collector.sink.ledger import Ledger
 from collector.sink.ship import Shipper
@@ -116,6 +117,7 @@ class Pipeline:
         self._helpers = ThreadPoolExecutor(ROW_GROUPS_AT_ONCE, thread_name_prefix="joblog-rows")
         self._gatherer = ThreadPoolExecutor(1, thread_name_prefix="joblog-columns")
         self._shipper: Shipper[Shipped | None] = Shipper("joblog-ship", wake)
+        self._memory = Memory(MOST_SEALED)
         self._batch = self._new_batch()
         self._opened_at: float | None = None
         """When the batch got its first row, by the steady clock; None while it is empty."""
@@ -265,6 +267,8 @@ class Pipeline:
         for shipped in self._shipper.results():
             if shipped is not None:
                 self._committed(shipped)
+            if self.is_shipped():
+                self._memory.clear()  # there may be nothing to do for long
 
     def _compact(self) -> None:
         """Called when the receipts that a commit allows are on their way: it may take a while."""
@@ -364,4 +368,5 @@ class Pipeline:
             encode_bytes=plan.budget.encode_bytes,
             encode_rows=plan.budget.encode_rows,
             before=before,
+            memory=self._memory,
         )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from xxhash import xxh3_128
 
 from collector.model import BatchSettings, FileId, Lines, Origin, Span, Take
+from collector.rows.body import Memory
 from collector.rows.columns import Columns, columns_of
 from collector.rows.encode import Encoder, Part, Step, encoder
 
@@ -100,7 +101,8 @@ class Batch:
     """Rows since the last sealing.
 
     `pool` has one thread: the object is made there, in order. What goes into it is prepared by `helpers`,
-    or there too. `before` is the body of the batch before, where that thread may still be making it. Rows
+    or there too. `before` is the body of the batch before, where that thread may still be making it, `memory`
+    that of the objects before. Rows
     that are worth `encode_bytes`, or as many as `encode_rows`, go to the encoder at once.
     """
 
@@ -114,6 +116,7 @@ class Batch:
         encode_bytes: int = ENCODE_BYTES,
         encode_rows: int = ENCODE_ROWS,
         before: Future[memoryview] | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self.settings = settings
         self._encode_bytes, self._encode_rows = encode_bytes, encode_rows
@@ -122,7 +125,7 @@ class Batch:
         self.redacted = 0
         """How often a pattern of `redact` matched."""
         self._pool, self._helpers = pool, helpers or pool
-        self._encoder: Encoder = encoder(settings, fields)
+        self._encoder: Encoder = encoder(settings, fields, memory)
         self._pending: list[Part] = []
         self._pending_bytes = self._pending_rows = 0
         self._encoding: list[Future[None]] = []

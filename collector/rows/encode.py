@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from collector.model import BatchSettings, FileId, Origin
 from collector.object_hash import KEY, ZEROS, write_hash
 from collector.rows.block import numbers, truths
-from collector.rows.body import Body
+from collector.rows.body import Body, Memory
 from collector.rows.encodings import bloom_filters, constants, encodings, needs_bloom_filter
 from collector.rows.footer import RowGroups
 from collector.rows.ndjson import json_lines
@@ -94,12 +94,14 @@ class Encoder(Protocol):
         """The object; `spans` are file, start and end offset, in the order of the record."""
 
 
-def encoder(settings: BatchSettings, fields: Sequence[str]) -> Encoder:
+def encoder(settings: BatchSettings, fields: Sequence[str], memory: Memory | None = None) -> Encoder:
+    """`memory` is that of objects before, to make this one in."""
+    body = Body(memory)
     if settings.format == "parquet":
-        return ParquetEncoder(settings, fields)
+        return ParquetEncoder(settings, fields, body)
     if settings.format == "ndjson":
-        return NdjsonEncoder(settings, fields)
-    return RawEncoder(settings)
+        return NdjsonEncoder(settings, fields, body)
+    return RawEncoder(settings, body)
 
 
 def table(
@@ -240,11 +242,11 @@ def _schema(fields: Sequence[str], parser: Parser | None) -> pa.Schema:
 class ParquetEncoder:
     """Each `prepare` makes a row group."""
 
-    def __init__(self, settings: BatchSettings, fields: Sequence[str]) -> None:
+    def __init__(self, settings: BatchSettings, fields: Sequence[str], body: Body) -> None:
         self.made, self.unparsed = (0, 0), 0
         self._codec, self._fields, self._parser = settings.compression, fields, _parser(settings)
         self._schema = _schema(fields, self._parser)
-        self._body = Body()
+        self._body = body
         self._groups = RowGroups(self._body, self._empty())
 
     def _empty(self) -> memoryview:
@@ -310,11 +312,11 @@ class ParquetEncoder:
 
 
 class NdjsonEncoder:
-    def __init__(self, settings: BatchSettings, fields: Sequence[str]) -> None:
+    def __init__(self, settings: BatchSettings, fields: Sequence[str], body: Body) -> None:
         self.made, self.unparsed = (0, 0), 0
         self._fields, self._parser = fields, _parser(settings)
         self._schema = _schema(fields, self._parser)
-        self._body, self._stream = _compressed(settings)
+        self._body, self._stream = body, _compressed(settings, body)
 
     def prepare(self, parts: Sequence[Part]) -> Step:
         rows, unparsed = table(parts, said_by_read(parts, self._fields), list(self._schema), self._parser)
@@ -338,9 +340,9 @@ class RawEncoder:
     are kept until it is known where the spans before them end.
     """
 
-    def __init__(self, settings: BatchSettings) -> None:
+    def __init__(self, settings: BatchSettings, body: Body) -> None:
         self.made, self.unparsed = (0, 0), 0
-        self._body, self._stream = _compressed(settings)
+        self._body, self._stream = body, _compressed(settings, body)
         self._next: tuple[FileId, int] | None = None
         """Where the first span goes on."""
         self._kept: dict[tuple[FileId, int], tuple[int, pa.Buffer]] = {}
@@ -377,9 +379,8 @@ class RawEncoder:
         return self._body.view()
 
 
-def _compressed(settings: BatchSettings) -> tuple[Body, Body | pa.NativeFile]:
-    """A body and the stream that writes into it through the codec. To close the stream leaves the body."""
-    body = Body()
+def _compressed(settings: BatchSettings, body: Body) -> Body | pa.NativeFile:
+    """A stream that writes into the body through the codec. To close it leaves what was written."""
     if settings.compression == "none":
-        return body, body
-    return body, pa.CompressedOutputStream(body.buffered(), settings.compression)
+        return body
+    return pa.CompressedOutputStream(body.buffered(), settings.compression)

@@ -60,13 +60,14 @@ class RowGroups:
         _, self._footer = _split(empty)
         self._rows = 0
         self._groups: list[bytes] = []
-        body.write(MAGIC)
 
     def add(self, file: memoryview, others: Mapping[int, RunsChunk] | None = None) -> None:
         """Adds the row groups of a Parquet file behind those that are there. If it lacks columns, it has one
         row group, and `others` has them by their place among all columns.
         """
         data, footer = _split(file)
+        if not self._body.size:
+            self._body.write(MAGIC)
         self._rows += Cursor(footer.data, footer.rows[0]).integer()
         start, described = self._body.size, {}
         for place, chunk in (others or {}).items():
