@@ -38,8 +38,9 @@ from collector.intake.framing import framing
 from collector.model import BatchSettings, Evidence, FileId, Lines, Origin, ParseSettings, Take
 from collector.rows.batch import ENCODE_BYTES, part_of
 from collector.rows.columns import columns_of
-from collector.rows.encode import PAGE_BYTES, Encoder, Part, encoder
+from collector.rows.encode import PAGE_BYTES, Encoder, encoder
 from collector.rows.parse.parser import Parser
+from collector.rows.table import Part
 
 MAX_LINE_BYTES = 1 << 20
 OBJECT_BYTES = 40 << 20

@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from collector.adapters import adapter
 from collector.cli.options import output_option
 from collector.config_sections import DEFAULT_HTTP
 from collector.errors import Incomplete
 from collector.status import ShardStatus
 from collector.terminal import printable
 from collector.web.address import Address
-from collector.web.answers import STATUSES
 
 TIMEOUT_SECONDS = 5.0
 LARGEST_ANSWER_BYTES = 16 << 20
@@ -41,7 +41,7 @@ def status(address: str, output: str) -> None:
     """Show what a running collector does now."""
     statuses = _ask(Address.parse(address))
     if output == "json":
-        click.echo(STATUSES.dump_json(statuses, indent=2))
+        click.echo(adapter(list[ShardStatus]).dump_json(statuses, indent=2))
     else:
         _show(statuses, datetime.now(UTC))
 
@@ -55,7 +55,7 @@ def _ask(address: Address) -> list[ShardStatus]:
         body = answer.read(LARGEST_ANSWER_BYTES)
         if answer.status != HTTPStatus.OK:
             raise http.client.HTTPException
-        return STATUSES.validate_json(body)
+        return adapter(list[ShardStatus]).validate_json(body)
     except OSError as error:
         raise Incomplete(
             f"no collector answers at {address}: {error.strerror or error}",

@@ -18,7 +18,8 @@ from xxhash import xxh3_128
 from collector.model import BatchSettings, FileId, Lines, Origin, Span, Take
 from collector.rows.body import Memory
 from collector.rows.columns import Columns, columns_of
-from collector.rows.encode import Encoder, Part, Step, encoder
+from collector.rows.encode import Encoder, Step, encoder
+from collector.rows.table import Part
 
 ENCODE_BYTES = 12 << 20
 """Pending source bytes that are worth a row group of their own: a little less than the largest arena."""

@@ -13,10 +13,8 @@ from collector.decoded import Decoded
 from collector.model import BatchSettings, Lines
 from collector.rows.block import Block, gathered
 from collector.rows.redact import redact
-from collector.rows.schema import UTC_MICROSECONDS
+from collector.rows.schema import NO_STREAM, UTC_MICROSECONDS
 from collector.rows.utf8 import messages
-
-NO_STREAM = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -65,7 +65,7 @@ def constants(rows: pa.Table, names: Iterable[str]) -> dict[str, Sequence[Run]]:
 
 
 def _one_run(column: pa.ChunkedArray) -> Sequence[Run]:
-    """None where rows differ, or what they say is too long for a footer, which has it too."""
+    """Empty where rows differ, or what they say is too long for a footer, which has it too."""
     if not pa.types.is_string(column.type) or not len(column):
         return ()
     if column.null_count == len(column):

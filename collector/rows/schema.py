@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
 from collector.model import FieldType
 
 UTC_MICROSECONDS = pa.timestamp("us", tz="UTC")
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 TEXT = pa.dictionary(pa.int32(), pa.string())
 
 ORIGIN_COLUMNS = ("namespace", "job", "pod", "container", "pod_ip", "node_ip", "node", "cronjob")
@@ -30,6 +32,8 @@ COLUMNS: tuple[tuple[str, pa.DataType], ...] = (
 )
 
 STREAMS = ("stdout", "stderr")
+NO_STREAM = -1
+"""In place of the number of one of them: null."""
 
 PLAIN_COLUMNS = ("message", "raw")
 """Columns whose values hardly repeat: a dictionary would only cost."""
@@ -42,7 +46,6 @@ UNSORTED_COLUMNS = (
     "node",
     "cronjob",
     "generation",
-    "stream",
     "eol",
 )
 """Columns whose minimum and maximum let no reader skip anything: nearly every row group has all values."""

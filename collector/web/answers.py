@@ -6,16 +6,12 @@ import json
 from collections.abc import Sequence
 from http import HTTPStatus
 
-from pydantic import TypeAdapter
-
+from collector.adapters import adapter
 from collector.status import ShardStatus
 from collector.value import value
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
-
-STATUSES: TypeAdapter[list[ShardStatus]] = TypeAdapter(list[ShardStatus])
-"""`/api/status`: fields as in `model.ShardStatus`, times RFC 3339."""
 
 
 @value
@@ -49,7 +45,7 @@ def readiness(statuses: Sequence[ShardStatus]) -> Answer:
 
 
 def status_list(statuses: Sequence[ShardStatus]) -> Answer:
-    return Answer(STATUSES.dump_json(list(statuses)), JSON)
+    return Answer(adapter(list[ShardStatus]).dump_json(list(statuses)), JSON)
 
 
 def _is_ready(status: ShardStatus) -> bool:

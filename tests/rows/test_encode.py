@@ -13,7 +13,7 @@ from objects import object_rows, plain
 
 from collector.model import FileId, Origin
 from collector.rows.batch import ENCODE_BYTES, Batch
-from collector.rows.encode import MOST_RUNS
+from collector.rows.table import MOST_RUNS
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
 TIME = pa.timestamp("us", "UTC")

@@ -18,10 +18,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from collector.model import FieldType
-from collector.rows.schema import PARSED_TYPES, UTC_MICROSECONDS
+from collector.rows.schema import EPOCH, MICROSECOND, PARSED_TYPES, UTC_MICROSECONDS
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 FIRST_US, LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
 """The years 1 to 9999: others cannot be read by most programs."""
 
