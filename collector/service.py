@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import secrets
-import signal
 import socket
 import sys
 import threading
@@ -13,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from collector import __version__
@@ -29,6 +27,7 @@ from collector.pace import Pace
 from collector.pipeline import Clock
 from collector.retention import Outlook
 from collector.shard import DRAIN_SECONDS, Shard, overdue
+from collector.signals import ending
 from collector.sink.destination import open_store
 from collector.sink.retry import Retrying, RetryPolicy
 from collector.sink.store import Store
@@ -74,7 +73,7 @@ def run(
     store.check()
     service = Service(shards, emit, abandon)
     try:
-        with _signals(service), _web_server(config, service, metrics, emit):
+        with ending(service.stop), _web_server(config, service, metrics, emit):
             return service.run()
     finally:
         store.close()
@@ -212,22 +211,6 @@ def _within_open_files(config: Config) -> Config:
             hint="raise the limit (ulimit -n) or lower shards",
         )
     return config.model_copy(update={"limits": config.limits.model_copy(update={"open_files": most})})
-
-
-@contextmanager
-def _signals(service: Service) -> Iterator[None]:
-    """SIGTERM and SIGINT drain; a second one ends the process as it would have without us."""
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        service.stop()
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

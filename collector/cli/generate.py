@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import secrets
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +19,7 @@ from collector.generate.jobs import play
 from collector.generate.lines import SEEDED_START, Lines, LogType
 from collector.generate.pace import steps
 from collector.generate.specs import specs
+from collector.signals import End, ending
 from collector.units import size_bytes
 
 Clock = Callable[[], datetime]
@@ -182,7 +181,8 @@ def generate(
         rate=logs_per_sec or 0,
         log_type=log_type,
     )
-    with _until_signal() as end:
+    end = End()
+    with ending(end.set):
         played = play(
             root,
             jobs=[replace(spec, item_length=item_length, key_count=key_count) for spec in wanted],
@@ -217,8 +217,9 @@ def _write(
     rate: float,
     clock: Clock | None,
 ) -> None:
+    end = End()
     with ExitStack() as stack:
-        end = stack.enter_context(_until_signal())
+        stack.enter_context(ending(end.set))
         if rotation:
             stack.callback(rotation.close)
         for first, count in steps(
@@ -229,20 +230,3 @@ def _write(
                 write_all(stream, block)
             if rotation:
                 rotation.write(block)
-
-
-@contextmanager
-def _until_signal() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set; a second one kills, should a write be stuck."""
-    end = threading.Event()
-
-    def stop(number: int, _frame: object) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        end.set()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield end
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
