@@ -27,7 +27,7 @@ import pyarrow as pa
 from xxhash import xxh3_128
 
 from bench import data
-from bench.limits import reading
+from bench.limits import warm
 from bench.line_features import CHAIN, COLUMNS, START
 from bench.process import ROOT, Cost
 from bench.result import Result
@@ -38,9 +38,11 @@ from collector.intake.framing import framing
 from collector.model import BatchSettings, Evidence, FileId, Lines, Origin, ParseSettings, Take
 from collector.rows.batch import ENCODE_BYTES, part_of
 from collector.rows.columns import columns_of
-from collector.rows.encode import PAGE_BYTES, Encoder, encoder
+from collector.rows.encode import Encoder, encoder
+from collector.rows.packed import PAGE_BYTES
 from collector.rows.parse.parser import Parser
 from collector.rows.table import Part
+from collector.sink.direct import write_whole
 
 MAX_LINE_BYTES = 1 << 20
 OBJECT_BYTES = 40 << 20
@@ -77,7 +79,7 @@ def stages(bench: Bench) -> Iterator[Result]:
     for case, (kind, *_) in CASES.items():
         volume = data.one_file(bench.folder, kind, bench.large_bytes // 4)
         path = next(volume.rglob("*.log"))
-        reading(volume)  # into the system's memory, if it is not there any more
+        warm(volume)
         runs = [_run(case, path) for _ in range(bench.repeats)]
         least = {stage: min(run[stage] for run in runs) for stage in STAGES}
         size = path.stat().st_size
@@ -194,7 +196,7 @@ class _Target:
         body = self._encoder.finish(())
         taking.mark(JOIN)
         with tempfile.TemporaryFile() as file:
-            file.write(body)
+            write_whole(file.fileno(), body)
         taking.mark(WRITE)
         self._encoder = encoder(self._settings, ())
 

@@ -7,6 +7,7 @@ import mmap
 from threading import Lock
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ STEP_BYTES = 2 << 20
 
 BUFFER_BYTES = 1 << 20
 """What encoders write is gathered to this much: for each write they have to wait for the interpreter."""
+
+
+LARGE_BYTES = 1 << 16
 
 
 class Memory:
@@ -89,7 +93,10 @@ class Body(io.RawIOBase):
             # By a step, or an eighth: seldom enough. Pages that were never written take no memory.
             size = max(end, len(memory) + max(STEP_BYTES, len(memory) // 8))
             memory.resize(-(-size // STEP_BYTES) * STEP_BYTES)
-        memory[self.size : end] = source
+        if len(source) < LARGE_BYTES:
+            memory[self.size : end] = source
+        else:  # the interpreter is free for others meanwhile
+            np.frombuffer(memory, np.uint8, len(source), self.size)[:] = np.frombuffer(source, np.uint8)
         self.size = end
         return len(source)
 

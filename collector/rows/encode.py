@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from collector.model import BatchSettings, FileId
 from collector.object_hash import KEY, ZEROS, write_hash
 from collector.rows.body import Body, Memory
+from collector.rows.chunk import ZSTD_LEVEL, Chunk
 from collector.rows.encodings import bloom_filters, constants, encodings
 from collector.rows.footer import RowGroups
 from collector.rows.ndjson import json_lines
+from collector.rows.packed import numbers_chunk, text_chunk, truths_chunk
 from collector.rows.runs import bits_chunk, runs_chunk
 from collector.rows.schema import STREAMS, UNSORTED_COLUMNS, schema
 from collector.rows.table import Part, runs, said_by_read, streams, table
@@ -21,10 +23,8 @@ from collector.rows.table import Part, runs, said_by_read, streams, table
 if TYPE_CHECKING:
     from collector.rows.parse.parser import Parser
 
-ZSTD_LEVEL = 1
-
 PAGE_BYTES = 2 << 20
-"""Before compression. With pages of half the size objects are a tenth larger, and take longer to write."""
+"""Of what Arrow writes, before compression."""
 
 PAGE_ROWS = 1 << 20
 """No limit beside that of bytes: with Arrow's 20,000 rows the columns of metadata come in several pages a row
@@ -86,37 +86,16 @@ class ParquetEncoder:
         self._codec, self._fields, self._parser = settings.compression, fields, _parser(settings)
         self._schema = _schema(fields, self._parser)
         self._body = body
-        self._groups = RowGroups(self._body, self._empty())
+        self._groups = RowGroups(self._body)
 
     def _empty(self) -> memoryview:
         """An object without rows."""
+        from pyarrow import parquet as pq  # noqa: PLC0415 - see _by_arrow
+
         sink = pa.BufferOutputStream()
         with pq.ParquetWriter(sink, self._schema) as writer:
             writer.add_key_value_metadata({KEY: ZEROS})
         return memoryview(sink.getvalue())
-
-    def _writer(self, sink: pa.NativeFile, rows: pa.Table) -> pq.ParquetWriter:
-        """From the rows it is learnt how columns are written of which nothing else is known."""
-        parsed = self._parser.columns if self._parser else ()
-        # Texts come in any order: each row group has nearly all between its first and last.
-        unsorted = {*UNSORTED_COLUMNS, *(name for name, kind in parsed if kind == "string")}
-        dictionaries = [field.name for field in rows.schema if pa.types.is_dictionary(field.type)]
-        unknown = [name for name in ("time", *(name for name, _ in parsed)) if name in rows.schema.names]
-        repeating, others = encodings(rows, unknown)
-        return pq.ParquetWriter(
-            sink,
-            rows.schema,
-            compression=self._codec,
-            compression_level=ZSTD_LEVEL if self._codec == "zstd" else None,
-            use_dictionary=[*dictionaries, *repeating],
-            write_statistics=[name for name in rows.schema.names if name not in unsorted],
-            column_encoding={"offset": "DELTA_BINARY_PACKED", **others},
-            write_batch_size=WRITE_ROWS,
-            data_page_size=PAGE_BYTES,
-            max_rows_per_page=PAGE_ROWS,
-            write_page_checksum=True,
-            bloom_filter_options=bloom_filters(rows),
-        )
 
     def prepare(self, parts: Sequence[Part]) -> Step:
         said = said_by_read(parts, self._fields)
@@ -124,27 +103,67 @@ class ParquetEncoder:
         ours = {name: runs_chunk(self._schema.field(name), seldom[name]) for name in seldom}
         if "stream" not in ours:
             ours["stream"] = bits_chunk(self._schema.field("stream"), STREAMS, streams(parts))
+        ours |= self._packed(parts)
         wanted = [field for field in self._schema if field.name not in ours]
         rows, unparsed = table(parts, said, wanted, self._parser)
         if self._parser:
             never = constants(rows, ["message", *(name for name, _ in self._parser.columns)])
             ours |= {name: runs_chunk(self._schema.field(name), never[name]) for name in never}
             rows = rows.drop_columns(list(never))
-        sink = pa.BufferOutputStream()
-        with self._writer(sink, rows) as writer:
-            writer.write_table(rows, row_group_size=max(1, len(rows)))
-        file, size = sink.getvalue(), sum(part.bytes for part in parts)
+        file = self._by_arrow(rows) if rows.num_columns else None
+        size = sum(part.bytes for part in parts)
         others = {self._schema.get_field_index(name): chunk for name, chunk in ours.items()}
 
         def step() -> None:
-            self._groups.add(memoryview(file), others)
+            self._groups.add(file, others)
             self.unparsed += unparsed
             self.made = self._body.size, self.made[1] + size
 
         return step
 
+    def _packed(self, parts: Sequence[Part]) -> dict[str, Chunk]:
+        """The columns that need no look at a single row."""
+        found = {"eol": truths_chunk("eol", np.concatenate([part.eol for part in parts]), self._codec)}
+        offsets = numbers_chunk("offset", np.concatenate([part.offset for part in parts]), self._codec)
+        if offsets is not None:
+            found["offset"] = offsets
+        if self._parser is None:
+            message = pa.chunked_array([part.message for part in parts])
+            found["message"] = text_chunk("message", message, self._codec)
+        return found
+
+    def _by_arrow(self, rows: pa.Table) -> memoryview:
+        """From the rows it is learnt how columns are written of which nothing else is known."""
+        from pyarrow import parquet as pq  # noqa: PLC0415 - slow to import; here others go on meanwhile
+
+        parsed = self._parser.columns if self._parser else ()
+        # Texts come in any order: each row group has nearly all between its first and last.
+        unsorted = {*UNSORTED_COLUMNS, *(name for name, kind in parsed if kind == "string")}
+        dictionaries = [field.name for field in rows.schema if pa.types.is_dictionary(field.type)]
+        unknown = [name for name in ("time", *(name for name, _ in parsed)) if name in rows.schema.names]
+        repeating, others = encodings(rows, unknown)
+        if "offset" in rows.schema.names:
+            others["offset"] = "DELTA_BINARY_PACKED"
+        sink = pa.BufferOutputStream()
+        with pq.ParquetWriter(
+            sink,
+            rows.schema,
+            compression=self._codec,
+            compression_level=ZSTD_LEVEL if self._codec == "zstd" else None,
+            use_dictionary=[*dictionaries, *repeating],
+            write_statistics=[name for name in rows.schema.names if name not in unsorted],
+            column_encoding=others,
+            write_batch_size=WRITE_ROWS,
+            data_page_size=PAGE_BYTES,
+            max_rows_per_page=PAGE_ROWS,
+            write_page_checksum=True,
+            bloom_filter_options=bloom_filters(rows),
+        ) as writer:
+            writer.write_table(rows, row_group_size=max(1, len(rows)))
+        return memoryview(sink.getvalue())
+
     def finish(self, spans: Iterable[tuple[FileId, int, int]]) -> memoryview:
-        self._groups.finish()
+        self._groups.finish(self._empty())
         body = self._body.view()
         write_hash(body)
         return body

@@ -11,7 +11,7 @@ BOOLEANS, BYTE, INTEGERS, DOUBLE, BINARY = (1, 2), 3, (4, 5, 6), 7, 8
 LISTS, STRUCT = (9, 10), 12
 """Kinds of values; maps stand in no footer."""
 
-INT32, INT64, LIST = 5, 6, 9
+INT16, INT32, INT64, LIST = 4, 5, 6, 9
 """Those that are written here."""
 
 LONG_LIST = 15

@@ -18,6 +18,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from collector.errors import ObjectMissing, StoreDenied, StoreError, StoreMissing, StoreUnavailable
+from collector.sink.direct import write_whole
 from collector.sink.folder_sync import FolderSync, fsync_folder
 from collector.sink.key import TEMPORARY, checked_key, is_key
 from collector.sink.store import Entry
@@ -242,11 +243,6 @@ def write_temporary(path: str, body: bytes | memoryview) -> None:
         raise
     finally:
         os.close(descriptor)
-
-
-def write_whole(descriptor: int, rest: memoryview) -> None:
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
 
 
 def link_new(temporary: str | Path, target: str | Path) -> bool:

@@ -47,10 +47,10 @@ def written(tables: Sequence[pa.Table], **properties: object) -> bytes:
 def joined(tables: Sequence[pa.Table], **properties: object) -> bytes:
     """The same from one file a table."""
     body = Body()
-    groups = RowGroups(body, memoryview(written([tables[0].slice(0, 0)], **properties)))
+    groups = RowGroups(body)
     for each in tables:
         groups.add(memoryview(written([each], **properties)))
-    groups.finish()
+    groups.finish(memoryview(written([tables[0].slice(0, 0)], **properties)))
     return bytes(body.view())
 
 

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.rows.body import Body
+from collector.rows.chunk import Chunk
 from collector.rows.footer import RowGroups
-from collector.rows.runs import Run, RunsChunk, bits_chunk, runs_chunk
+from collector.rows.runs import Run, bits_chunk, runs_chunk
 
 TEXT, NUMBER, TIME = pa.dictionary(pa.int32(), pa.string()), pa.int32(), pa.timestamp("us", tz="UTC")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -46,17 +47,17 @@ def file_of(kind: pa.DataType, groups: Sequence[Sequence[Run]], place: int) -> b
     )
 
 
-def file_with(column: pa.Field, groups: Sequence[tuple[RunsChunk, int]], place: int) -> bytes:
+def file_with(column: pa.Field, groups: Sequence[tuple[Chunk, int]], place: int) -> bytes:
     """The same of any chunks, with how many rows they have."""
     fields = [pa.field("a", pa.int64()), pa.field("b", pa.string())]
     schema = pa.schema([*fields[:place], column, *fields[place:]])
     body = Body()
-    made = RowGroups(body, arrows(schema.empty_table()))
+    made = RowGroups(body)
     for chunk, rows in groups:
         columns = {"a": range(rows), "b": [str(row) for row in range(rows)]}
         theirs = arrows(pa.table(columns, schema=pa.schema(fields)))
         made.add(theirs, {place: chunk})
-    made.finish()
+    made.finish(arrows(schema.empty_table()))
     return bytes(body.view())
 
 
