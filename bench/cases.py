@@ -20,7 +20,7 @@ import boto3
 
 from bench import data, exact, export, finding, following, line_features
 from bench.cores import two_cores
-from bench.limits import warm
+from bench.memory import in_memory
 from bench.process import ROOT, Cost, run
 from bench.result import Result
 from bench.targets import BESIDE_ITS_BYTES
@@ -81,8 +81,8 @@ def small(bench: Bench, per_sources: tuple[int, ...] = (100, 1)) -> Iterator[Res
         volume = data.many_files(bench.folder, bench.small_files, 20 << 10, per_source)
         many = collect(bench, f"{bench.small_files:,} files of 20 KiB, {per_source} a source", volume)
         whole = data.as_one_file(volume)
-        warm(whole)
-        one = min(run(once(whole, *bench.fresh())).cpu_seconds for _ in range(bench.repeats))
+        with in_memory(whole):
+            one = min(run(once(whole, *bench.fresh())).cpu_seconds for _ in range(bench.repeats))
         yield replace(many, notes={BESIDE_ITS_BYTES: 1e6 * (many.cost.cpu_seconds - one) / many.files})
 
 
@@ -101,8 +101,8 @@ def receipts(bench: Bench) -> Iterator[Result]:
             for switch in ("off", "on") if number % 2 else ("on", "off"):
                 to, state = bench.fresh()
                 command = once(volume, to, state)
-                warm(volume)
-                pair[switch] = run(command if switch == "on" else _without_receipts(command))
+                with in_memory(volume):
+                    pair[switch] = run(command if switch == "on" else _without_receipts(command))
                 written = len(list(to.glob("_joblog/receipts/*/*.json")))
                 right = written == (sources if switch == "on" else 0) and exact.counted(to, volume)
                 if number:  # the first pair warms the caches
@@ -138,9 +138,9 @@ def s3(bench: Bench) -> Iterator[Result]:
         cost: Cost | None = None
         for number in range(bench.repeats):
             _, state = bench.fresh()
-            warm(volume)
             environment = {**KEYS, "AWS_DEFAULT_REGION": REGION, "AWS_ENDPOINT_URL_S3": address}
-            cost = best(cost, run(once(volume, f"s3://bench/{number}", state), environment=environment))
+            with in_memory(volume):
+                cost = best(cost, run(once(volume, f"s3://bench/{number}", state), environment=environment))
             fetched = _fetched(client, f"{number}/data/", bench.folder / "fetched")
     if cost is None:
         return

@@ -11,7 +11,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from bench import data
-from bench.limits import warm, zstd
+from bench.limits import zstd
+from bench.memory import in_memory
 from bench.result import Result
 from bench.workbench import Bench, collect
 
@@ -51,8 +52,8 @@ def _only(cores: list[int]) -> Iterator[None]:
 
 def _twice(volume: Path, repeats: int) -> float:
     """How much more two processes compress at the same time than one alone: what the machine has to give."""
-    warm(volume)
-    alone, both = (min(_compressing(volume, count) for _ in range(repeats)) for count in (1, 2))
+    with in_memory(volume):
+        alone, both = (min(_compressing(volume, count) for _ in range(repeats)) for count in (1, 2))
     return 2 * alone / both
 
 

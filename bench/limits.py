@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -21,14 +20,6 @@ def zstd(volume: Path) -> Cost:
 def reading(volume: Path) -> Cost:
     """Reading the bytes once, from memory where they are cached, in one thread."""
     return _timed(volume, len)
-
-
-def warm(volume: Path) -> None:
-    """Before a run that is timed: the files are in the system's memory, which may have dropped what nobody
-    read for a while, and nothing is on its way to the disk any more.
-    """
-    os.sync()
-    reading(volume)
 
 
 LIMITS = {"zstd -1": zstd, "read once": reading}

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import data, export
-from bench.limits import warm
+from bench.memory import in_memory
 from bench.process import ROOT, Cost, Failed, cpu_seconds, resident_bytes, running
 from bench.result import Result
 from bench.workbench import Bench
@@ -52,9 +52,8 @@ def _run(bench: Bench, config: Path, command: list[str], volume: Path) -> Result
     places["@CONFIG@"] = str(filled)
     rows, size = export.expected(volume)
     program = config.stem
-    warm(volume)
     try:
-        with running([_replaced(part, places) for part in command]) as process:
+        with in_memory(volume), running([_replaced(part, places) for part in command]) as process:
             cost = _until_quiet(output, process.pid)
     except Failed:
         cost = Cost(float("inf"), float("inf"), 0)

@@ -27,8 +27,8 @@ import pyarrow as pa
 from xxhash import xxh3_128
 
 from bench import data
-from bench.limits import warm
 from bench.line_features import CHAIN, COLUMNS, START
+from bench.memory import in_memory
 from bench.process import ROOT, Cost
 from bench.result import Result
 from bench.workbench import Bench
@@ -79,8 +79,8 @@ def stages(bench: Bench) -> Iterator[Result]:
     for case, (kind, *_) in CASES.items():
         volume = data.one_file(bench.folder, kind, bench.large_bytes // 4)
         path = next(volume.rglob("*.log"))
-        warm(volume)
-        runs = [_run(case, path) for _ in range(bench.repeats)]
+        with in_memory(volume):
+            runs = [_run(case, path) for _ in range(bench.repeats)]
         least = {stage: min(run[stage] for run in runs) for stage in STAGES}
         size = path.stat().st_size
         cpu_seconds = sum(least.values()) * size / 1e9

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import exact, export
-from bench.limits import LIMITS, warm
+from bench.limits import LIMITS
+from bench.memory import in_memory
 from bench.process import Cost, Failed, joblog, run
 from bench.result import Result
 
@@ -51,8 +52,8 @@ class Bench:
     def limit(self, name: str, volume: Path) -> Cost:
         """Measured once more; the best of all times in this run."""
         key = volume.name, name
-        warm(volume)
-        self.limits[key] = best(self.limits.get(key), LIMITS[name](volume))
+        with in_memory(volume):
+            self.limits[key] = best(self.limits.get(key), LIMITS[name](volume))
         return self.limits[key]
 
     def start(self) -> float:
@@ -94,8 +95,8 @@ def collect(
     cost: Cost | None = None
     for _ in range(bench.repeats):
         to, state = bench.fresh()
-        warm(volume)
-        cost = best(cost, run(once(volume, to, state, *options, how=how)))
+        with in_memory(volume):
+            cost = best(cost, run(once(volume, to, state, *options, how=how)))
         limit_cost = bench.limit(limit, volume)
     assert cost is not None  # noqa: S101 - a bench without repeats measures nothing
     return Result(
