@@ -65,13 +65,15 @@ def table(
     """The wanted columns of the parts, and how many rows the parser could not read; `said` is by read."""
     counts = np.concatenate([part.counts for part in parts])
     rows = [len(part.offset) for part in parts]
-    values: dict[str, object] = {
-        **_repeated({field.name: said[field.name] for field in wanted if field.name in said}, counts),
-        "offset": numbers(np.concatenate([part.offset for part in parts])),
-        "message": pa.chunked_array([part.message for part in parts]),
-        "eol": truths(np.concatenate([part.eol for part in parts])),
-    }
-    present = {field.name for field in wanted} & _present(parts)
+    names = {field.name for field in wanted}
+    values = _repeated({name: said[name] for name in said if name in names}, counts)
+    if "offset" in names:
+        values["offset"] = numbers(np.concatenate([part.offset for part in parts]))
+    if "message" in names:
+        values["message"] = pa.chunked_array([part.message for part in parts])
+    if "eol" in names:
+        values["eol"] = truths(np.concatenate([part.eol for part in parts]))
+    present = names & _present(parts)
     if "time" in present:
         values["time"] = _filled([part.time for part in parts], rows, UTC_MICROSECONDS)
     if "raw" in present:
