@@ -103,8 +103,8 @@ class Batch:
 
     `pool` has one thread: the object is made there, in order. What goes into it is prepared by `helpers`,
     or there too. `before` is the body of the batch before, where that thread may still be making it, `memory`
-    that of the objects before. Rows
-    that are worth `encode_bytes`, or as many as `encode_rows`, go to the encoder at once.
+    that of the objects before. Rows that are worth `encode_bytes`, or as many as `encode_rows`, go to the
+    encoder at once.
     """
 
     def __init__(

@@ -21,6 +21,7 @@ BUFFER_BYTES = 1 << 20
 
 
 LARGE_BYTES = 1 << 16
+"""What is worth letting others have the interpreter while it is copied."""
 
 
 class Memory:

@@ -170,14 +170,6 @@ def run_lengths(runs: Iterable[tuple[int, int]], width: int) -> bytes:
     return b"".join(pieces)
 
 
-def physical_type(kind: pa.DataType) -> int:
-    if pa.types.is_int32(kind):
-        return INT32_TYPE
-    if pa.types.is_boolean(kind):
-        return BOOLEAN_TYPE
-    return INT64_TYPE if pa.types.is_timestamp(kind) or pa.types.is_int64(kind) else BYTE_ARRAY_TYPE
-
-
 def plain(physical_type: int, said: str | int) -> bytes:
     """As a statistic has it; a text has its length before it elsewhere."""
     if isinstance(said, str):

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from collector.rows.chunk import (
     BYTE_ARRAY_TYPE,
+    INT32_TYPE,
+    INT64_TYPE,
     PLAIN,
     RLE,
     RLE_DICTIONARY,
@@ -26,7 +28,6 @@ from collector.rows.chunk import (
     data_page,
     dictionary_page,
     levels,
-    physical_type,
     plain,
     run_lengths,
     statistics,
@@ -72,7 +73,7 @@ def _chunk(
     page_of: tuple[bytes, bytes],
 ) -> Chunk:
     """`page_of` are levels, and indices of the values behind their width in bits."""
-    stored_as = physical_type(field.type)
+    stored_as = _physical_type(field.type)
     known = statistics(stored_as, values, nulls)
     there, indices = page_of
     if not values:
@@ -88,6 +89,12 @@ def _chunk(
         encodings=(PLAIN, RLE, RLE_DICTIONARY),
         statistics=known,
     )
+
+
+def _physical_type(kind: pa.DataType) -> int:
+    if pa.types.is_int32(kind):
+        return INT32_TYPE
+    return INT64_TYPE if pa.types.is_timestamp(kind) else BYTE_ARRAY_TYPE
 
 
 def _packed(bits: NDArray[np.bool_]) -> bytes:
