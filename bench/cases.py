@@ -21,7 +21,7 @@ import boto3
 from bench import data, exact, export, finding, following, line_features
 from bench.cores import two_cores
 from bench.memory import in_memory
-from bench.process import ROOT, Cost, run
+from bench.process import ROOT, Cost, cpu_seconds, run
 from bench.result import Result
 from bench.targets import BESIDE_ITS_BYTES
 from bench.workbench import Bench, Case, best, collect, kind_name, once, until
@@ -126,7 +126,7 @@ def s3(bench: Bench) -> Iterator[Result]:
     volume = data.one_file(bench.folder, "varied", bench.large_bytes)
     local = collect(bench, "one file, parquet, file:", volume)
     bodies = [path.read_bytes() for path in export.objects(bench.folder / "export")]
-    with _s3_server() as address:
+    with _s3_server() as (address, server):
         client = boto3.Session(**{name.lower(): key for name, key in KEYS.items()}).client(
             "s3", endpoint_url=address, region_name=REGION
         )
@@ -136,16 +136,23 @@ def s3(bench: Bench) -> Iterator[Result]:
             client.put_object(Bucket="bench", Key=f"plain/{number}", Body=body)
         plain = Cost(time.monotonic() - began, 0.0, 0)
         cost: Cost | None = None
+        served: list[float] = []
         for number in range(bench.repeats):
             _, state = bench.fresh()
+            before = cpu_seconds(server)
             environment = {**KEYS, "AWS_DEFAULT_REGION": REGION, "AWS_ENDPOINT_URL_S3": address}
             with in_memory(volume):
                 cost = best(cost, run(once(volume, f"s3://bench/{number}", state), environment=environment))
+            served.append(cpu_seconds(server) - before)
             fetched = _fetched(client, f"{number}/data/", bench.folder / "fetched")
     if cost is None:
         return
     slower = max(local.cost.wall_seconds, plain.wall_seconds)
-    notes = {"of the slower of file: and plain puts": slower / cost.wall_seconds}
+    notes = {
+        "of the slower of file: and plain puts": slower / cost.wall_seconds,
+        "CPU seconds of the server": min(served),
+        "of the least that two cores need for both": (cost.cpu_seconds + min(served)) / 2 / cost.wall_seconds,
+    }
     yield local
     yield replace(
         local, case="one file, parquet, s3:", cost=cost, exact=exact.counted(fetched, volume), notes=notes
@@ -191,7 +198,8 @@ QUICK: dict[str, Case] = {
 
 
 @contextmanager
-def _s3_server() -> Iterator[str]:
+def _s3_server() -> Iterator[tuple[str, int]]:
+    """Its address, and the number of its process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -202,7 +210,7 @@ def _s3_server() -> Iterator[str]:
     )
     try:
         until(lambda: _listens(port), "the S3 server")
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", process.pid
     finally:
         process.kill()
         process.wait()
