@@ -33,7 +33,7 @@ from bench.process import ROOT, Cost
 from bench.result import Result
 from bench.workbench import Bench
 from collector.budget import ARENAS, LARGEST_GROUP_BYTES, LEAST_LINE_BYTES
-from collector.intake.frame import first_line_feeds
+from collector.intake.frame import SCAN_BYTES, first_line_feeds
 from collector.intake.framing import framing
 from collector.model import BatchSettings, Evidence, FileId, Lines, Origin, ParseSettings, Take
 from collector.rows.batch import ENCODE_BYTES, part_of
@@ -124,7 +124,7 @@ def through(settings: BatchSettings, path: str, most: int) -> tuple[Counter[str]
     arena_bytes = LARGEST_GROUP_BYTES // ARENAS
     memory = mmap.mmap(-1, arena_bytes)
     arena, view = np.frombuffer(memory, np.uint8), memoryview(memory)
-    scratch = np.empty(arena_bytes, np.bool_)
+    scratch = np.empty(SCAN_BYTES, np.bool_)
     frame, target = framing(settings), _Target(settings)
     of_file, of_span, of_rows = hashlib.sha256(), xxh3_128(), xxh3_128()
     descriptor, at, taking = os.open(path, os.O_RDONLY), 0, Stages()

@@ -16,6 +16,8 @@ LINE_FEED = 10
 CONTINUATION_MASK, CONTINUATION = 0xC0, 0x80
 LONGEST_UTF8_BYTES = 4
 WORD_BYTES = 8
+SCAN_BYTES = 512 << 10
+"""So much is looked at at once: its mask is still in the core's cache when that is looked at again."""
 
 Positions = NDArray[np.int64]
 
@@ -65,8 +67,16 @@ def line_feeds(lines: Lines) -> Positions:
 
 
 def first_line_feeds(arena: NDArray[np.uint8], most: int, scratch: NDArray[np.bool_]) -> Positions:
-    """Where the first `most` line feeds are. `scratch` is at least as long as `arena`."""
-    return positions(np.equal(arena, LINE_FEED, out=scratch[: len(arena)]), most)
+    """Where the first `most` line feeds are, one or more. `scratch` has `SCAN_BYTES`, or those of `arena`."""
+    found, start = list[Positions](), 0
+    while not found or (start < len(arena) and most):
+        block = arena[start : start + SCAN_BYTES]
+        here = positions(np.equal(block, LINE_FEED, out=scratch[: len(block)]), most)
+        if start:
+            here += start
+        found.append(here)
+        start, most = start + SCAN_BYTES, most - len(here)
+    return np.concatenate(found) if len(found) > 1 else found[0]
 
 
 def positions(mask: NDArray[np.bool_], most: int) -> Positions:

@@ -18,7 +18,7 @@ import numpy as np
 
 from collector.events import Emit, FileUnreadable
 from collector.intake.catalog import Catalog
-from collector.intake.frame import LINE_FEED, first_line_feeds, frame, line_feeds
+from collector.intake.frame import LINE_FEED, SCAN_BYTES, first_line_feeds, frame, line_feeds
 from collector.intake.framing import Frame
 from collector.intake.holes import is_sparse, next_data
 from collector.intake.names import encode_name
@@ -102,7 +102,7 @@ class Reader:
         self._memory = mmap.mmap(-1, arena_bytes)
         self.arena = np.frombuffer(self._memory, np.uint8)
         self._view = memoryview(self._memory)
-        self._scratch = np.empty(arena_bytes, np.bool_)
+        self._scratch = np.empty(SCAN_BYTES, np.bool_)
         self._found = np.empty(0, np.int64)
         """Where in the arena line feeds are, of what was read last."""
 

@@ -5,21 +5,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.intake.frame import first_line_feeds, positions
+from collector.intake import frame
+from collector.intake.frame import SCAN_BYTES, first_line_feeds, positions
 
 
-def found(data: bytes, most: int) -> list[int]:
-    scratch = np.ones(len(data) + 3, np.bool_)  # what was there before counts for nothing
-    return first_line_feeds(np.frombuffer(data, np.uint8), most, scratch).tolist()
+def found(data: bytes, most: int, scan_bytes: int = SCAN_BYTES) -> list[int]:
+    scratch = np.ones(min(len(data) + 3, scan_bytes), np.bool_)  # what was there before counts for nothing
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(frame, "SCAN_BYTES", scan_bytes)
+        return first_line_feeds(np.frombuffer(data, np.uint8), most, scratch).tolist()
 
 
 @given(
     st.lists(st.sampled_from([b"\n", b"a", b"a line\n", b"a longer line\n"])).map(b"".join),
     st.integers(1, 12),
+    st.sampled_from([1, 5, 8, 16, 64, SCAN_BYTES]),
 )
-def test_the_first_line_feeds_are_found(data, most):
-    """As many as there may be, wherever they lie within words of eight bytes."""
-    assert found(data, most) == [at for at, byte in enumerate(data) if byte == 10][:most]
+def test_the_first_line_feeds_are_found(data, most, scan_bytes):
+    """As many as there may be, wherever they lie in words of eight bytes, and in what is scanned at once."""
+    assert found(data, most, scan_bytes) == [at for at, byte in enumerate(data) if byte == 10][:most]
 
 
 @pytest.mark.parametrize("before", range(10))
