@@ -81,7 +81,7 @@ def uses(names: set[str], allowed: dict[str, str]) -> list[str]:
 
 def test_import_rules_hold():
     """Each import follows the rules of pyproject.toml: layers, rooms, boto3, pyarrow, no cycles."""
-    lint = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", "--no-logo"]
+    lint = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     result = subprocess.run(lint, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-2000:]
 
