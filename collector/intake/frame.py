@@ -68,14 +68,16 @@ def line_feeds(lines: Lines) -> Positions:
 
 def first_line_feeds(arena: NDArray[np.uint8], most: int, scratch: NDArray[np.bool_]) -> Positions:
     """Where the first `most` line feeds are, one or more. `scratch` has `SCAN_BYTES`, or those of `arena`."""
-    found, start = list[Positions](), 0
-    while not found or (start < len(arena) and most):
+    found: list[Positions] = []
+    for start in range(0, max(1, len(arena)), SCAN_BYTES):
         block = arena[start : start + SCAN_BYTES]
         here = positions(np.equal(block, LINE_FEED, out=scratch[: len(block)]), most)
         if start:
             here += start
         found.append(here)
-        start, most = start + SCAN_BYTES, most - len(here)
+        most -= len(here)
+        if not most:
+            break
     return np.concatenate(found) if len(found) > 1 else found[0]
 
 
