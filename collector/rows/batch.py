@@ -273,6 +273,7 @@ def part_of(
         contents=contents,
         time=columns.time,
         stream=columns.stream,
+        has_room=columns.has_room,
     )
 
 

@@ -17,10 +17,14 @@ Positions = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Rows that lie back to back in `data`: row i is data[bounds[i]:bounds[i + 1]]."""
+    """Rows that lie back to back in `data`: row i is data[bounds[i]:bounds[i + 1]]. `roomy` ends with
+    `data`, in the same memory; what it has before, nobody reads, and who makes a page of the rows may write
+    there.
+    """
 
     data: Bytes
     bounds: Positions
+    roomy: Bytes | None = None
 
     @cached_property
     def extent(self) -> tuple[int, int]:
@@ -32,19 +36,21 @@ class Block:
         return self.extent[1] < 128
 
     @classmethod
-    def of(cls, text: pa.StringArray) -> Block:
+    def of(cls, text: pa.StringArray, *, has_room: bool = False) -> Block:
         offsets = np.frombuffer(text.buffers()[1], np.int32)[text.offset : text.offset + len(text) + 1]
         first, last = int(offsets[0]), int(offsets[-1])
         whole = text.buffers()[2]
-        data = np.frombuffer(whole, np.uint8)[first:last] if whole is not None and last else _NOTHING
-        return cls(data, offsets.astype(np.int64) - first)
+        memory = np.frombuffer(whole, np.uint8) if whole is not None and last else _NOTHING
+        bounds = offsets.astype(np.int64) - first
+        return cls(memory[first:last], bounds, memory[:last] if has_room else None)
 
 
 _NOTHING = np.zeros(0, np.uint8)
 
 
-def gathered(block: Block, start: Positions, end: Positions) -> pa.BinaryArray:
-    """data[start:end] of each row, natively; both ascend, and no row's ends before it starts.
+def gathered(block: Block, start: Positions, end: Positions, twice: int = 0) -> pa.BinaryArray:
+    """data[start:end] of each row, natively; both ascend, and no row's ends before it starts. What the first
+    `twice` rows hold lies before them once more, in the same memory.
 
     Arrow's offsets ascend and meet, so what lies between is in the odd slots of an array whose even slots
     are the rows.
@@ -57,14 +63,13 @@ def gathered(block: Block, start: Positions, end: Positions) -> pa.BinaryArray:
     slots = pa.BinaryArray.from_buffers(
         pa.binary(), 2 * rows, [None, pa.py_buffer(offsets), pa.py_buffer(block.data)]
     )
-    return pc.take(slots, _even(rows), boundscheck=False)
+    even = _evens[:rows] if rows <= len(_evens) else np.arange(0, 2 * rows, 2, dtype=np.int64)
+    if not twice:
+        return pc.take(slots, numbers(even), boundscheck=False)
+    return pc.take(slots, numbers(np.concatenate([even[:twice], even])), boundscheck=False)[twice:]
 
 
 _evens = np.arange(0, 1 << 16, 2, dtype=np.int64)
-
-
-def _even(rows: int) -> pa.Int64Array:
-    return numbers(_evens[:rows] if rows <= len(_evens) else np.arange(0, 2 * rows, 2, dtype=np.int64))
 
 
 def numbers(values: NDArray[Any]) -> pa.Array:

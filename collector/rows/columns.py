@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from collector.decoded import Decoded
 from collector.model import BatchSettings, Lines
 from collector.rows.block import Block, gathered
+from collector.rows.packed import rows_for_room
 from collector.rows.redact import redact
 from collector.rows.schema import NO_STREAM, UTC_MICROSECONDS
 from collector.rows.utf8 import messages
@@ -21,7 +22,8 @@ from collector.rows.utf8 import messages
 class Columns:
     """One element a row; None: all null. `stream` is a number of `STREAMS`, negative for null. `content` is
     there where rows may not hold the bytes of the file: each row's bytes, with a line feed where one follows.
-    `repaired` rows were no UTF-8; `redacted` counts matches.
+    `repaired` rows were no UTF-8; `redacted` counts matches. `has_room`: nobody reads what the memory of
+    `message` has before the first row.
     """
 
     message: pa.StringArray | None = None
@@ -31,6 +33,7 @@ class Columns:
     content: pa.BinaryArray | None = None
     repaired: int = 0
     redacted: int = 0
+    has_room: bool = False
 
     def content_of(self, first: int, stop: int) -> memoryview:
         """The content of the rows [first, stop), joined."""
@@ -46,7 +49,9 @@ def columns_of(arena: NDArray[np.uint8], lines: Lines, settings: BatchSettings) 
         return Columns()
     decoded = lines.decoded
     text = arena if decoded is None or decoded.text is None else decoded.text
-    message, raw, repaired = messages(text, lines)
+    has_room = settings.format == "parquet" and settings.parse is None and not settings.redact
+    twice = rows_for_room(lines.ends - lines.starts) if has_room else 0
+    message, raw, repaired = messages(text, lines, twice)
     message, raw, redacted = redact(message, raw, settings.redact)
     time, stream = (None, None) if decoded is None else _header(decoded)
     content = None
@@ -55,7 +60,7 @@ def columns_of(arena: NDArray[np.uint8], lines: Lines, settings: BatchSettings) 
         content = gathered(Block(text, lines.starts), lines.starts, lines.ends + lines.eol)
     elif settings.changes_rows:
         content = _content(message, raw, lines.eol)
-    return Columns(message, raw, time, stream, content, repaired, redacted)
+    return Columns(message, raw, time, stream, content, repaired, redacted, has_room)
 
 
 def _header(decoded: Decoded) -> tuple[pa.TimestampArray, NDArray[np.int8]]:

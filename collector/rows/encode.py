@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from collector.model import BatchSettings, FileId
 from collector.object_hash import KEY, ZEROS, write_hash
+from collector.rows.block import Block
 from collector.rows.body import Body, Memory
 from collector.rows.chunk import ZSTD_LEVEL, Chunk
 from collector.rows.encodings import bloom_filters, constants, encodings
@@ -128,8 +129,8 @@ class ParquetEncoder:
         if offsets is not None:
             found["offset"] = offsets
         if self._parser is None:
-            message = pa.chunked_array([part.message for part in parts])
-            found["message"] = text_chunk("message", message, self._codec)
+            messages = [Block.of(part.message, has_room=part.has_room) for part in parts]
+            found["message"] = text_chunk("message", messages, self._codec)
         return found
 
     def _by_arrow(self, rows: pa.Table) -> memoryview:

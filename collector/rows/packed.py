@@ -8,7 +8,7 @@ widths. https://parquet.apache.org/docs/file-format/data-pages/encodings/ descri
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -38,6 +38,15 @@ from collector.rows.thrift import integer, unsigned
 PAGE_BYTES = 4 << 20
 """Before compression: an arena."""
 
+LEAST_OWN_PAGE_BYTES = 1 << 20
+"""So many bytes of texts are worth that what comes before them in a page is written where they are."""
+
+MOST_ROOM_PART = 8
+"""More than this part of the texts is not laid out twice for it."""
+
+MOST_HEAD_BYTES = 48
+"""Of a page's levels and the head of its lengths, and of each block of them."""
+
 BLOCK, MINIBLOCK = 128, 32
 """Deltas: as all writers have them."""
 
@@ -47,13 +56,27 @@ WIDTHS = {1: np.uint8, 2: np.uint16, 4: np.uint32}
 Numbers = NDArray[np.int64]
 
 
-def text_chunk(name: str, texts: pa.ChunkedArray, compression: Compression) -> Chunk:
-    """Strings without nulls, at least one."""
+def text_chunk(name: str, texts: Sequence[Block], compression: Compression) -> Chunk:
+    """Texts in UTF-8, at least one. Where a block that makes a page has room, it is used."""
     compressor = codec(compression)
-    pages = tuple(_text_page(blocks, compressor) for blocks in _pages(texts.chunks))
-    return Chunk(
-        name, BYTE_ARRAY_TYPE, len(texts), None, pages, (DELTA_LENGTH_BYTE_ARRAY, RLE), b"", compression
-    )
+    pages = tuple(_text_page(blocks, compressor) for blocks in _pages(texts))
+    rows = sum(len(block.bounds) - 1 for block in texts)
+    return Chunk(name, BYTE_ARRAY_TYPE, rows, None, pages, (DELTA_LENGTH_BYTE_ARRAY, RLE), b"", compression)
+
+
+def rows_for_room(lengths: Numbers) -> int:
+    """How many of the first texts hold as many bytes as a page has before its texts, when all of them become
+    one. None for short texts, of which that would be many, and for few, which share a page with others.
+    """
+    rows = len(lengths)
+    if rows < BLOCK or int(lengths.sum()) < LEAST_OWN_PAGE_BYTES:
+        return 0
+    span = 2 * int(lengths.max() - lengths.min())
+    width = next((each for each in WIDTHS if span < 1 << 8 * each), 0)
+    needed = MOST_HEAD_BYTES + (rows // BLOCK + 1) * (MOST_HEAD_BYTES + BLOCK * width)
+    held = np.cumsum(lengths[: rows // MOST_ROOM_PART])
+    enough = int(np.searchsorted(held, needed)) + 1
+    return enough if enough <= len(held) else 0
 
 
 def numbers_chunk(name: str, numbers: Numbers, compression: Compression) -> Chunk | None:
@@ -112,12 +135,12 @@ def _blocks(packed: NDArray[np.uint8], least: int) -> memoryview:
     return out.reshape(-1)[: out.size - spare].data
 
 
-def _pages(chunks: Iterable[pa.StringArray]) -> Iterator[list[Block]]:
+def _pages(texts: Iterable[Block]) -> Iterator[list[Block]]:
     """What stands in one page: as much as it may have, and at least a text."""
     page: list[Block] = []
     size = 0
-    for chunk in chunks:
-        for piece in _pieces(Block.of(chunk)):
+    for block in texts:
+        for piece in _pieces(block):
             if page and size + len(piece.data) > PAGE_BYTES:
                 yield page
                 page, size = [], 0
@@ -146,5 +169,17 @@ def _text_page(blocks: list[Block], codec: pa.Codec | None) -> Page:
     packed = deltas(lengths, widest=4)
     if packed is None:
         raise ValueError("a text is longer than a page may be")
-    body: list[Piece] = [all_there(len(lengths)), *packed, *(block.data.data for block in blocks)]
+    before: list[Piece] = [all_there(len(lengths)), *packed]
+    page = _in_room(before, blocks[0]) if len(blocks) == 1 else None
+    body = [*before, *(block.data.data for block in blocks)] if page is None else [page]
     return data_page(len(lengths), DELTA_LENGTH_BYTE_ARRAY, body, codec)
+
+
+def _in_room(before: Sequence[Piece], block: Block) -> Piece | None:
+    """A page as one piece, if there is room in the memory of its texts: so these are copied no more."""
+    size = sum(map(len, before))
+    if block.roomy is None or len(block.roomy) < size + len(block.data):
+        return None
+    page = block.roomy[len(block.roomy) - len(block.data) - size :]
+    page[:size] = np.frombuffer(b"".join(before), np.uint8)
+    return page.data

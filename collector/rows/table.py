@@ -34,7 +34,8 @@ OPTIONAL_COLUMNS = ("time", "stream", "raw")
 class Part:
     """The rows of one arena, detached from it. `files`, `starts`, `ends`, `counts` have one element a read;
     `offset`, `message`, `raw`, `eol`, `time` and `stream` one a row (None: all null), of `stream` its number
-    in `STREAMS`, negative for null. `contents` is for raw objects only.
+    in `STREAMS`, negative for null. `contents` is for raw objects only. `has_room`: nobody reads what the
+    memory of `message` has before the first row.
     """
 
     files: tuple[tuple[FileId, Origin], ...]
@@ -49,6 +50,7 @@ class Part:
     contents: tuple[pa.Buffer, ...]
     time: pa.TimestampArray | None = None
     stream: NDArray[np.int8] | None = None
+    has_room: bool = False
 
     @property
     def bytes(self) -> int:

@@ -14,12 +14,15 @@ LINE_FEED = 10
 FIRST_BEYOND_ASCII = 0x80
 
 
-def messages(arena: NDArray[np.uint8], lines: Lines) -> tuple[pa.StringArray, pa.BinaryArray | None, int]:
+def messages(
+    arena: NDArray[np.uint8], lines: Lines, twice: int = 0
+) -> tuple[pa.StringArray, pa.BinaryArray | None, int]:
     """The `message` (string) and `raw` (binary) columns of all rows, and how many rows were no UTF-8.
 
-    The arena may be reused afterwards: rows are gathered once. `raw` is None where every row is UTF-8.
+    The arena may be reused afterwards: rows are gathered once, the first `twice` ones into memory before them
+    as well. `raw` is None where every row is UTF-8.
     """
-    values = gathered(Block(arena, lines.starts), lines.starts, lines.ends)
+    values = gathered(Block(arena, lines.starts), lines.starts, lines.ends, twice)
     text = values.view(pa.string())
     if not _is_ascii(arena, lines):
         try:

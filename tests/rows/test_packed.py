@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.rows import packed
+from collector.rows.block import Block, gathered
 from collector.rows.body import Body
-from collector.rows.chunk import Chunk
+from collector.rows.chunk import Chunk, all_there
 from collector.rows.footer import RowGroups
-from collector.rows.packed import numbers_chunk, text_chunk, truths_chunk
+from collector.rows.packed import numbers_chunk, rows_for_room, text_chunk, truths_chunk
 
 COMPRESSIONS = st.sampled_from(["zstd", "gzip", "none"])
 TEXTS = st.lists(
@@ -25,6 +26,16 @@ TEXTS = st.lists(
 )
 COUNTS = (1, 2, 3, 32, 33, 34, 65, 97, 128, 129, 130, 160, 161, 162, 193, 225, 256, 257, 258, 1000)
 """Rows for which blocks and miniblocks of deltas are full, nearly full, and one more."""
+
+
+def blocks_of(column: pa.ChunkedArray) -> list[Block]:
+    return [Block.of(chunk) for chunk in column.chunks]
+
+
+def roomy(texts: list[str], twice: int) -> pa.StringArray:
+    """The texts, with the first ones before them once more."""
+    block = Block.of(pa.array(texts, pa.string()))
+    return gathered(block, block.bounds[:-1], block.bounds[1:], twice).view(pa.string())
 
 
 def file_of(field: pa.Field, *chunks: Chunk) -> bytes:
@@ -68,7 +79,7 @@ def test_texts_are_read_as_they_were(data, tmp_path_factory):
     compression = data.draw(COMPRESSIONS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(packed, "PAGE_BYTES", data.draw(st.sampled_from([1, 50, 500, 1 << 20])))
-        chunk = text_chunk("each", column, compression)
+        chunk = text_chunk("each", blocks_of(column), compression)
     file = file_of(pa.field("each", pa.string()), chunk, chunk)
     assert read_by_arrow(file) == texts * 2
     assert read_by_duckdb(tmp_path_factory.mktemp("packed"), file) == texts * 2
@@ -80,7 +91,8 @@ def test_lengths_of_any_number_and_width(count, width, tmp_path):
     """Deltas of no byte, of one, of two, of four."""
     longest = {0: 0, 1: 90, 2: 20_000, 4: 200_000}[width]
     texts = ["x" * (longest if row % 50 == 1 else row % 7 if width else 5) for row in range(count)]
-    file = file_of(pa.field("each", pa.string()), text_chunk("each", pa.chunked_array([texts]), "zstd"))
+    blocks = blocks_of(pa.chunked_array([texts]))
+    file = file_of(pa.field("each", pa.string()), text_chunk("each", blocks, "zstd"))
     assert read_by_arrow(file) == texts
     assert read_by_duckdb(tmp_path, file) == texts
 
@@ -90,9 +102,53 @@ def test_a_page_has_about_as_many_bytes_as_it_may():
     column = pa.chunked_array(
         [["y" * 1000] * 20_000, ["z" * 10] * 9, ["z" * 10] * 9, ["w" * (5 << 20)], [""]]
     )
-    pages = text_chunk("each", column, "zstd").pages
+    pages = text_chunk("each", blocks_of(column), "zstd").pages
     sizes = [page.plain_bytes >> 20 for page in pages]
     assert sizes == [3, 3, 3, 3, 3, 5, 0]
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_room_changes_no_byte(data):
+    """Whether what comes before the texts is written where they are, or copied together with them: enough
+    room, too little, none; one array on a page, or several. The texts stay as they are.
+    """
+    parts = data.draw(st.lists(TEXTS.filter(bool), min_size=1, max_size=3))
+    arrays = [roomy(texts, data.draw(st.integers(0, len(texts)))) for texts in parts]
+    compression, page_bytes = data.draw(COMPRESSIONS), data.draw(st.sampled_from([50, 500, 1 << 20]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packed, "PAGE_BYTES", page_bytes)
+        plain = text_chunk("each", [Block.of(each) for each in arrays], compression)
+        used = text_chunk("each", [Block.of(each, has_room=True) for each in arrays], compression)
+    field = pa.field("each", pa.string())
+    assert file_of(field, used) == file_of(field, plain)
+    assert [each.to_pylist() for each in arrays] == parts
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 1 << 30),
+    rows=st.integers(packed.BLOCK, 20_000),
+    longest=st.sampled_from([0, 1, 40, 127, 128, 500, 4_000, 70_000]),
+    least=st.sampled_from([0, 30, 200]),
+)
+def test_the_rows_for_room_are_enough_and_few(seed, rows, longest, least):
+    """What they hold is as much as a page has before its texts, whatever the lengths are."""
+    lengths = np.random.default_rng(seed).integers(least, least + longest + 1, rows)
+    twice = rows_for_room(lengths)
+    assert twice <= rows // packed.MOST_ROOM_PART
+    if twice:
+        before = [all_there(rows), *(packed.deltas(lengths, widest=4) or ())]
+        assert sum(map(len, before)) <= lengths[:twice].sum()
+
+
+def test_there_is_room_where_texts_are_long_and_many():
+    """And none where it would cost more than it saves."""
+    line, arena = 190, 4 << 20
+    lengths = np.random.default_rng(0).integers(line // 2, line * 3 // 2, arena // line)
+    assert lengths[: rows_for_room(lengths)].sum() < 0.02 * arena
+    assert rows_for_room(np.full(100, 4_000)) == 0
+    assert rows_for_room(np.full(1 << 20, 2)) == 0
 
 
 @settings(deadline=None, max_examples=60)
