@@ -30,7 +30,7 @@ _CHECKSUMS: dict[str, Checksums] = {"when_required": "when_required", "when_supp
 _BOOLEANS = {"true": True, "false": False}
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")  # what boto3 takes; stores have further rules of their own
+_BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")  # what botocore takes; stores have further rules of their own
 _REGION = re.compile(r"[A-Za-z0-9-]{1,63}")
 _OPTION_NAME = re.compile(r"[a-z_]{1,30}")
 _SECRET_NAME = re.compile(r"key|secret|token|password|credential", re.IGNORECASE)
@@ -47,7 +47,7 @@ def open_store(url: str) -> Store:
     if kind == "file":
         return LocalStore(folder_of(split(url)), url=url)
     if kind == "s3":
-        from collector.sink.s3 import S3Store  # noqa: PLC0415 - boto3 is slow to import; folders need none
+        from collector.sink.s3 import S3Store  # noqa: PLC0415 - botocore is slow to import; folders need none
 
         return S3Store(bucket_of(split(url)), url=url)
     return refuse_scheme(kind)

@@ -1,7 +1,7 @@
-"""A bucket as destination, through boto3: create-only by `If-None-Match: *`.
+"""A bucket as destination, through botocore, on which boto3 stands: create-only by `If-None-Match: *`.
 
 No retries here (`sink.retry` does that), no multipart uploads (not every store honours `If-None-Match`
-on their completion), no deletes. What boto3 raises is translated here, and only here.
+on their completion), no deletes. What botocore raises is translated here, and only here.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, Literal, cast
 
-from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import get_session
 from urllib3.exceptions import HTTPError  # botocore lets it through while a body is read
 
 from collector.errors import ExportDamaged, ObjectMissing, StoreMissing
@@ -39,9 +39,9 @@ REJECTED_KEYS = frozenset(
 
 @value
 class Bucket:
-    """Where the objects are. `prefix` is without "/" at its ends; None means as boto3 finds it.
+    """Where the objects are. `prefix` is without "/" at its ends; None means as botocore finds it.
 
-    `checksums` is boto3's `request_checksum_calculation` and `response_checksum_validation`.
+    `checksums` is botocore's `request_checksum_calculation` and `response_checksum_validation`.
     """
 
     name: str
@@ -203,7 +203,7 @@ class S3Store:
 
     @contextmanager
     def _told(self, key: str = "") -> Iterator[None]:
-        """Translates what boto3 and the transport below it raise."""
+        """Translates what botocore and the transport below it raise."""
         try:
             yield
         except ClientError as error:
@@ -239,9 +239,11 @@ def make_client(bucket: Bucket) -> S3Client:
     if bucket.checksums is not None:
         options["request_checksum_calculation"] = bucket.checksums
         options["response_checksum_validation"] = bucket.checksums
-    return Session().client(
-        "s3", endpoint_url=bucket.endpoint_url, region_name=bucket.region, config=Config(**options)
+    config = Config(**options)
+    client = get_session().create_client(
+        "s3", endpoint_url=bucket.endpoint_url, region_name=bucket.region, config=config
     )
+    return cast("S3Client", client)
 
 
 def code_of(error: ClientError) -> str:
@@ -253,9 +255,9 @@ def status_of(error: ClientError) -> int:
 
 
 class BodyReader(io.RawIOBase):
-    """A file over memory: boto3 takes files, and would want memory itself copied into `bytes`.
+    """A file over memory: botocore takes files, and would want memory itself copied into `bytes`.
 
-    Closing it lets go of the memory: boto3's own objects know each other in circles, and stay until the
+    Closing it lets go of the memory: botocore's own objects know each other in circles, and stay until the
     garbage collector comes by.
     """
 

@@ -1,7 +1,7 @@
-"""What the errors of S3 stores and of boto3 mean, and what to do: tables from names to `StoreError`.
+"""What the errors of S3 stores and of botocore mean, and what to do: tables from names to `StoreError`.
 
 The codes are those of Amazon S3 ("Error responses" in its API reference) and of Ceph RGW. Messages
-name codes and places; what boto3 says about credentials is left out, since it may quote secrets.
+name codes and places; what botocore says about credentials is left out, since it may quote secrets.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ class _Meaning:
 
 
 _KEYS = (
-    "check the credentials that boto3 finds: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, profile, or role"
+    "check the credentials that botocore finds: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, profile, or role"
 )
 _PERMISSIONS = (
     "allow s3:ListBucket on the bucket, s3:GetObject and s3:PutObject below the prefix; check the keys"
 )
 _ANOTHER_REGION = _Meaning(StoreDenied, "the bucket is in another region", "set region=… in the URL")
 # Most credentials that expire are renewed by a machine, and then found again: that may pass.
-_EXPIRED = _Meaning(StoreUnavailable, "the credentials have expired", "renew them where boto3 finds them")
+_EXPIRED = _Meaning(StoreUnavailable, "the credentials have expired", "renew them where botocore finds them")
 _ACCESS_DENIED = _Meaning(StoreDenied, "access is denied", _PERMISSIONS)
 _DAMAGED = _Meaning(StoreUnavailable, "the body was damaged on the way")
 
@@ -123,10 +123,10 @@ def refusal(code: str, status: int, said: str, place: str) -> StoreError:
 
 
 def failure(error: Exception, place: str) -> StoreError:
-    """What boto3 raised without an answer of the store, by the name of its class or of the nearest above."""
+    """What was raised without an answer of the store, by the name of its class or of the nearest above."""
     names = [kind.__name__ for kind in type(error).__mro__]
     known = (_BY_EXCEPTION[name] for name in names if name in _BY_EXCEPTION)
-    return _error(next(known, _Meaning(StoreUnavailable, "boto3 fails")), names[0], place)
+    return _error(next(known, _Meaning(StoreUnavailable, "botocore fails")), names[0], place)
 
 
 def _by_status(status: int, said: str) -> _Meaning:

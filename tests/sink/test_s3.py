@@ -85,7 +85,7 @@ def server():
 
 @pytest.fixture(scope="module")
 def asking(server):
-    """One store for many answers: to make a client takes boto3 longer than all of them."""
+    """One store for many answers: to make a client takes botocore longer than all of them."""
     return open_store(server.url)
 
 
@@ -98,7 +98,7 @@ def answering(server, keys):
 
 @pytest.fixture
 def no_keys(monkeypatch, tmp_path):
-    """An environment in which boto3 finds no credentials and asks no metadata service."""
+    """An environment in which botocore finds no credentials and asks no metadata service."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -139,12 +139,12 @@ class TestRequests:
 
     @pytest.mark.parametrize(("checksums", "sent"), [("when_required", False), ("when_supported", True)])
     def test_checksums(self, answering, checksums, sent):
-        """The option decides whether boto3 adds a checksum of its own."""
+        """The option decides whether botocore adds a checksum of its own."""
         open_store(f"{answering.url}&checksums={checksums}").put_new("x", b"body")
         assert any(name.startswith("x-amz-checksum-") for name in answering.requests[0].headers) is sent
 
     def test_no_request_is_repeated(self, answering):
-        """boto3's own retries are off: one call is one request, whatever the answer."""
+        """botocore's own retries are off: one call is one request, whatever the answer."""
         answering.refuse(503, "SlowDown")
         store = open_store(answering.url)
         for call in (lambda: store.put_new("x", b""), lambda: store.get("x"), store.check):
@@ -310,7 +310,7 @@ class TestConnections:
 
 class TestCredentials:
     def test_none(self, no_keys):
-        """No credentials anywhere: StoreDenied that says where boto3 looks."""
+        """No credentials anywhere: StoreDenied that says where botocore looks."""
         with pytest.raises(StoreDenied, match=r"no credentials found .* AWS_ACCESS_KEY_ID") as caught:
             open_store("s3://bucket?region=eu-central-1").check()
         assert "s3://bucket" in str(caught.value)
@@ -322,7 +322,7 @@ class TestCredentials:
             open_store("s3://bucket?region=eu-central-1").check()
 
     def test_a_profile_that_is_not_there(self, keys, monkeypatch):
-        """A profile that boto3 cannot find is StoreDenied with where to look."""
+        """A profile that botocore cannot find is StoreDenied with where to look."""
         monkeypatch.setenv("AWS_PROFILE", "nowhere")
         with pytest.raises(StoreDenied, match=r"credentials cannot be read .* AWS_PROFILE"):
             open_store("s3://bucket").check()
