@@ -42,7 +42,7 @@ class Block:
         whole = text.buffers()[2]
         memory = np.frombuffer(whole, np.uint8) if whole is not None and last else _NOTHING
         bounds = offsets.astype(np.int64) - first
-        return cls(memory[first:last], bounds, memory[:last] if has_room else None)
+        return cls(memory[first:last], bounds, memory[:last] if has_room and first else None)
 
 
 _NOTHING = np.zeros(0, np.uint8)

@@ -38,8 +38,10 @@ from collector.rows.thrift import integer, unsigned
 PAGE_BYTES = 4 << 20
 """Before compression: an arena."""
 
-LEAST_OWN_PAGE_BYTES = 1 << 20
-"""So many bytes of texts are worth that what comes before them in a page is written where they are."""
+LEAST_ROOMY_BYTES = 512 << 10
+"""So many bytes of texts get room for what comes before them in a page, and are one then. Less shares a page
+with others: zstd would compress it worse.
+"""
 
 MOST_ROOM_PART = 8
 """More than this part of the texts is not laid out twice for it."""
@@ -69,7 +71,7 @@ def rows_for_room(lengths: Numbers) -> int:
     one. None for short texts, of which that would be many, and for few, which share a page with others.
     """
     rows = len(lengths)
-    if rows < BLOCK or int(lengths.sum()) < LEAST_OWN_PAGE_BYTES:
+    if rows < BLOCK or int(lengths.sum()) < LEAST_ROOMY_BYTES:
         return 0
     span = 2 * int(lengths.max() - lengths.min())
     width = next((each for each in WIDTHS if span < 1 << 8 * each), 0)
@@ -136,12 +138,13 @@ def _blocks(packed: NDArray[np.uint8], least: int) -> memoryview:
 
 
 def _pages(texts: Iterable[Block]) -> Iterator[list[Block]]:
-    """What stands in one page: as much as it may have, and at least a text."""
+    """What stands in one page: as much as it may have, at least a text. What has room is a page alone."""
     page: list[Block] = []
     size = 0
     for block in texts:
         for piece in _pieces(block):
-            if page and size + len(piece.data) > PAGE_BYTES:
+            is_alone = any(each.roomy is not None for each in (piece, *page[-1:]))
+            if page and (is_alone or size + len(piece.data) > PAGE_BYTES):
                 yield page
                 page, size = [], 0
             page.append(piece)
