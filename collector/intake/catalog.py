@@ -5,6 +5,8 @@ Decides with `identify`; reads evidence only where that asks for it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from collector.events import Emit, FileRenamed, FileReplaced
 from collector.intake.content import Asked, is_there, starts_with_unread, up_to_holes
 from collector.intake.copies import Nameless, content_of, cut_original, may_be_copy
@@ -55,6 +57,10 @@ class Catalog(Register):
         self._follow = follow
         self._untouched: list[tuple[TrackedFile, FileSight]] = []
         """Files seen in the look at hand of which nothing was read yet."""
+        self._sights: Sequence[FileSight] = ()
+        """All that the look at hand saw."""
+        self._cut: list[TrackedFile] = []
+        """Contents of which it found that they are no longer in their file."""
 
     # --- one look at a source
 
@@ -63,6 +69,8 @@ class Catalog(Register):
         try:
             self._observe(source, look, now)
         finally:
+            self._sights = ()
+            self._cut.clear()
             self._volume.leave()
 
     def _observe(self, source: TrackedSource, look: Look, now: float) -> None:
@@ -71,13 +79,19 @@ class Catalog(Register):
         source.tombstone = look.tombstone
         placed: set[TrackedFile] = set()
         strangers: list[FileSight] = []
-        for sight in up_to_holes(self._volume, source, look.files):
+        changed: list[tuple[TrackedFile, FileSight]] = []
+        self._sights = up_to_holes(self._volume, source, look.files)
+        for sight in self._sights:
             tracked = source.files.get(sight.name)
-            if tracked and tracked.inode == sight.inode and tracked.device == sight.device:
-                is_as_seen = tracked.is_as_seen(sight)
-                placed.add(tracked if is_as_seen else self._seen(tracked, sight, placed, now))
-            else:
+            if not tracked or tracked.inode != sight.inode or tracked.device != sight.device:
                 strangers.append(sight)
+            elif tracked.is_as_seen(sight):
+                placed.add(tracked)
+            else:
+                changed.append((tracked, sight))
+        # What was cut may go on in a file that seems to have grown.
+        for tracked, sight in sorted(changed, key=_has_grown) if len(changed) > 1 else changed:
+            placed.add(self._seen(tracked, sight, placed, now))
         if strangers:
             self._place(source, strangers, placed, now)
         if len(placed) < len(source.files):
@@ -122,12 +136,15 @@ class Catalog(Register):
         verdict = self._verdict(tracked, sight, asked)
         if verdict is Verdict.GROWN and tracked.is_unsure:
             tracked.longest = tracked.size
+        other = None
         if verdict is Verdict.GROWN and tracked.read_offset:
-            verdict = self._confirmed(tracked, sight, asked)
+            other = self._goes_on_as(tracked, sight, placed)
+            verdict = self._confirmed(tracked, sight, asked) if other is None else verdict
         if verdict in (Verdict.TRUNCATED, Verdict.REPLACED):
             other = other_of_the_inode(tracked, sight, placed, self._verdict)
             if other is None:
                 return self._replace(tracked, sight, verdict.value, now)
+        if other is not None:
             source = tracked.source
             source.take(sight.name)
             source.past += (tracked,)
@@ -179,7 +196,7 @@ class Catalog(Register):
             if (sight.device, sight.inode) in links:
                 continue  # a second hard link to a file that is new itself
             links.add((sight.device, sight.inode))
-            self._stands_there(source, sight, now)
+            self._stands_there(source, sight, placed, now)
             placed.add(source.files[sight.name])
 
     def _verdict(self, known: TrackedFile, sight: FileSight, asked: Asked | None = None) -> Verdict | None:
@@ -220,13 +237,15 @@ class Catalog(Register):
             source.past = without(source.past, tracked)
         tracked.gone = False
 
-    def _stands_there(self, source: TrackedSource, sight: FileSight, now: float) -> None:
+    def _stands_there(
+        self, source: TrackedSource, sight: FileSight, placed: set[TrackedFile], now: float
+    ) -> None:
         """A name on another inode than before: a remount, a rewrite with more, or another file."""
         known = source.files.get(sight.name)
         verdict = self._in_its_place(known, sight) if known else Verdict.REPLACED
         other = None
         if known and verdict in (Verdict.SAME, Verdict.GROWN):
-            other = that_holds_more(known, sight, self._verdict)
+            other = self._goes_on_as(known, sight, placed)
             if other is None:
                 self.queue.close(known)
                 self._grow(known, sight, now)
@@ -243,6 +262,27 @@ class Catalog(Register):
                 self._grow(other, sight, now)
             else:
                 self._new(source, sight, now, why="replaced" if known else "created again")
+
+    def _goes_on_as(
+        self, known: TrackedFile, sight: FileSight, placed: set[TrackedFile]
+    ) -> TrackedFile | None:
+        """Of the contents that no name leads to by now, that of which the sight holds more than of `known`,
+        with which it begins as well.
+        """
+        missing = [
+            each
+            for each in known.source.namesakes(sight.name)
+            if each.read_offset > known.read_offset and each not in placed and not self._is_found(each)
+        ]
+        restored = (past for past in known.source.past if past.is_restored)
+        nameless = (*known.source.gone, *self._cut, *restored, *missing)
+        return that_holds_more(known, sight, nameless, self._verdict) if nameless else None
+
+    def _is_found(self, tracked: TrackedFile) -> bool:
+        """Whether its name is in the look at hand, or leads to it nevertheless: a rename during the listing
+        can hide a file.
+        """
+        return any(sight.name == tracked.name for sight in self._sights) or is_there(self._volume, tracked)
 
     def _in_its_place(self, known: TrackedFile, sight: FileSight) -> Verdict | None:
         verdict = self._verdict(known, sight)
@@ -333,6 +373,7 @@ class Catalog(Register):
             tracked.size = tracked.longest  # what it grew by was the new content's
         tracked.missing = 0
         source.past += (tracked,)
+        self._cut.append(tracked)
         return self._new(source, sight, now, why=why)
 
     def _missed(self, tracked: TrackedFile) -> None:
@@ -397,3 +438,8 @@ class Catalog(Register):
             self.unsettled[source] = None
         else:
             self.unsettled.pop(source, None)
+
+
+def _has_grown(change: tuple[TrackedFile, FileSight]) -> bool:
+    tracked, sight = change
+    return sight.size >= tracked.size

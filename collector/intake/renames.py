@@ -49,12 +49,12 @@ def sort_out(
             if each in placed or likely is each:
                 continue
             if (
-                not each.read_offset
-                and likely
+                likely
+                and likely.read_offset > each.read_offset
                 and likely.inode not in inodes
                 and _goes_on(likely, sight, judge)
             ):
-                continue  # of the one nothing but the inode is known, of the other what it holds
+                continue  # of the one the inode is known, and less than of the other, all of which is here
             verdict = judge(each, sight)
             if verdict is None or verdict in KNOWN_AGAIN:
                 break
@@ -99,11 +99,13 @@ def other_of_the_name(source: TrackedSource, sight: FileSight, judge: Judge) -> 
     return None
 
 
-def that_holds_more(known: TrackedFile, sight: FileSight, judge: Judge) -> TrackedFile | None:
-    """Of the contents that another one has driven from their name in this look, the one of which the sight
-    holds more than of `known`, which stood there: begun alike, renamed and rewritten at once.
+def that_holds_more(
+    known: TrackedFile, sight: FileSight, nameless: Iterable[TrackedFile], judge: Judge
+) -> TrackedFile | None:
+    """Of the contents that no name leads to by now, the one of which the sight holds more than of `known`,
+    which stood there: begun alike, and renamed and rewritten at once, or copied and cut.
     """
-    driven = [each for each in known.source.gone if each.read_offset > known.read_offset]
+    driven = [each for each in nameless if each.read_offset > known.read_offset]
     likely = [each for each in driven if may_follow(sight.name, each.name)]
     likely.sort(key=lambda each: -each.read_offset)
     return next((each for each in likely if _goes_on(each, sight, judge)), None)

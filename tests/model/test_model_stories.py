@@ -133,3 +133,70 @@ def test_a_name_that_led_to_two_contents(model: CollectorModel):
     model.volume.truncate(POD, "app.log.1", "half")
     model.rests()
     model.is_killed()
+
+
+def copied_over_half_a_copy(model: CollectorModel) -> None:
+    """A rotated name holds the start of the log when, between two looks, the log's copy takes that name, and
+    the log is cut.
+    """
+    model.volume.append(POD, "app.log", "line")
+    model.begins_copying(part=0.5, pick=0)
+    model.volume.append(POD, "app.log", "line")
+    model.runs_once(complete=False, point=None, state=0)
+    model.volume.truncate(POD, "app.log.1", None)
+    model.volume.copytruncate(POD, "app.log", None)
+
+
+def test_a_copy_takes_the_name_of_half_a_copy(model: CollectorModel):
+    """It goes on as the log, all of which it holds, not as the content that had its name, which was less."""
+    copied_over_half_a_copy(model)
+
+
+def test_a_copy_takes_the_name_of_half_a_copy_and_the_log_is_deleted(model: CollectorModel):
+    copied_over_half_a_copy(model)
+    model.volume.delete(POD, "app.log")
+
+
+def test_a_copy_takes_the_name_of_half_a_copy_twice(model: CollectorModel):
+    """With a look between the two, and a crash."""
+    model.starts(state=0, point=None)
+    model.volume.append(POD, "app.log", "line")
+    model.begins_copying(part=0.5, pick=0)
+    model.rewrites(kind="line", pick=0)
+    model.turns(seconds=0.1, times=1)
+    model.copies_and_truncates(kind=None, pick=0)
+    model.rests()
+    model.is_killed()
+    model.copies_and_truncates(kind=None, pick=0)
+
+
+def test_half_a_copy_is_deleted_and_the_log_rewritten(model: CollectorModel):
+    """Under one name half of the log was collected and is gone, under the other the log stands on another
+    inode, with more: it goes on as the log.
+    """
+    model.volume.append(POD, "app.log", "line")
+    model.volume.append(POD, "app.log", "line")
+    model.begins_copying(part=0.5, pick=0)
+    model.runs_once(complete=False, point=None, state=0)
+    model.volume.delete(POD, "app.log.1")
+    model.volume.rewrite(POD, "app.log", "line")
+
+
+def test_half_a_copy_is_deleted_and_a_whole_one_made(model: CollectorModel):
+    """Between two looks, perhaps on the same inode: once the log is cut, the copy goes on as it."""
+    model.volume.append(POD, "app.log", "line")
+    model.volume.append(POD, "app.log", "line")
+    model.begins_copying(part=0.5, pick=0)
+    model.runs_once(complete=False, point=None, state=0)
+    model.volume.delete(POD, "app.log.1")
+    model.volume.copytruncate(POD, "app.log", "line")
+
+
+def test_half_a_copy_is_deleted_and_a_whole_one_made_of_a_log_that_is_deleted(model: CollectorModel):
+    model.volume.append(POD, "app.log", "line")
+    model.volume.append(POD, "app.log", "line")
+    model.begins_copying(part=0.5, pick=0)
+    model.runs_once(complete=False, point=None, state=0)
+    model.volume.delete(POD, "app.log.1")
+    model.volume.copytruncate(POD, "app.log", None)
+    model.volume.delete(POD, "app.log")
