@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from msgspec import Meta
 
 from collector.value import value
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Version of every record, receipt and checkpoint that this code writes."""
 
-Microseconds = Annotated[int, Field(ge=-62_135_596_800_000_000, lt=253_402_300_800_000_000)]
+Microseconds = Annotated[int, Meta(ge=-62_135_596_800_000_000, lt=253_402_300_800_000_000)]
 """Since the epoch, within the years 1 to 9999; a record with another is refused."""
 
 ExportFormat = Literal["parquet", "ndjson", "raw"]

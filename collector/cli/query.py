@@ -11,7 +11,6 @@ from pathlib import Path
 
 import click
 
-from collector.adapters import adapter
 from collector.cli.options import config_option, destination_option, output_option, store_from
 from collector.cli.settings import settings_from
 from collector.cli.terminal import Column, human_bytes, progress_bar, show_line, show_table, visible
@@ -23,6 +22,7 @@ from collector.intake.layout import Layout
 from collector.intake.listing import all_sources
 from collector.intake.names import encode_name
 from collector.intake.volume import Volume
+from collector.json_text import indented
 from collector.query.compare import VolumeFile, VolumeTree
 from collector.query.follow import follow
 from collector.query.jobs import JobSummary, summarise
@@ -120,7 +120,7 @@ def jobs(to: str | None, config: Path | None, output: str, namespace: str | None
     store = store_from(to, config)
     summaries = summarise(store, namespace=namespace)
     if output == "json":
-        click.echo(adapter(list[JobSummary]).dump_json(summaries, indent=1).decode())
+        click.echo(indented(summaries, 1).decode())
     elif summaries:
         _show_jobs(summaries)
     else:
@@ -170,7 +170,7 @@ def verify(
             f"there is no {what} in {store.url}", hint="is that the URL that the collector writes to?"
         )
     if output == "json":
-        click.echo(adapter(Report).dump_json(report, indent=1).decode())
+        click.echo(indented(report, 1).decode())
     else:
         _show_report(report)
     return 0 if report.ok else 1

@@ -14,14 +14,14 @@ from uuid import uuid4
 import click
 
 from collector import __version__
-from collector.adapters import adapter
 from collector.cli.options import config_option, destination_option, output_option, store_from
 from collector.cli.settings import settings_from
 from collector.config_sections import DEFAULT_STATE
 from collector.errors import Incomplete, StateError, UsageError
 from collector.events import Event
-from collector.explain import Explanation, lines
 from collector.explain import explain as explain_path
+from collector.explain import lines
+from collector.json_text import indented
 from collector.model import FileCheckpoint, Owner, SourceCheckpoint
 from collector.records import COMMITS, SHARD_DIGITS
 from collector.sink.ledger import Ledger
@@ -91,7 +91,7 @@ def ls(state: Path | None, config: Path | None, output: str) -> int:
     """
     rows = [_shard_row(folder) for folder in state_folders(_state_root(state, config))]
     if output == "json":
-        click.echo(adapter(list[ShardRow]).dump_json(rows, indent=2))
+        click.echo(indented(rows, 2))
     else:
         _table(
             ("VOLUME", "SHARD", "SEQUENCE", "EPOCH", "SOURCES", "FILES", "HELD BY"),
@@ -125,7 +125,7 @@ def show(name: str, source: str | None, state: Path | None, config: Path | None,
             f"there is no checkpoint of {what}", hint="`joblog checkpoints ls` lists what there is"
         )
     if output == "json":
-        click.echo(adapter(list[ShardContent]).dump_json(contents, indent=2))
+        click.echo(indented(contents, 2))
     else:
         for content in contents:
             _show(content)
@@ -177,7 +177,7 @@ def explain(path: Path, config: Path | None, output: str, **options: str | None)
     """
     told = explain_path(path, settings_from(config, _without_destination(options)))
     if output == "json":
-        click.echo(adapter(Explanation).dump_json(told, indent=2))
+        click.echo(indented(told, 2))
     else:
         for line in lines(told):
             click.echo(printable(line))

@@ -8,15 +8,14 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 import click
-from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from collector.adapters import adapter
 from collector.cli.options import output_option
 from collector.config_sections import DEFAULT_HTTP
 from collector.errors import Incomplete
+from collector.json_text import Unfit, decoded, indented
 from collector.status import ShardStatus
 from collector.terminal import printable
 from collector.web.address import Address
@@ -41,7 +40,7 @@ def status(address: str, output: str) -> None:
     """Show what a running collector does now."""
     statuses = _ask(Address.parse(address))
     if output == "json":
-        click.echo(adapter(list[ShardStatus]).dump_json(statuses, indent=2))
+        click.echo(indented(statuses, 2))
     else:
         _show(statuses, datetime.now(UTC))
 
@@ -55,13 +54,13 @@ def _ask(address: Address) -> list[ShardStatus]:
         body = answer.read(LARGEST_ANSWER_BYTES)
         if answer.status != HTTPStatus.OK:
             raise http.client.HTTPException
-        return adapter(list[ShardStatus]).validate_json(body)
+        return decoded(list[ShardStatus], body)
     except OSError as error:
         raise Incomplete(
             f"no collector answers at {address}: {error.strerror or error}",
             hint="start one with `joblog run`, or name its address with --http",
         ) from None
-    except (http.client.HTTPException, ValidationError):
+    except (http.client.HTTPException, Unfit):
         raise Incomplete(
             f"what answers at {address} is not a collector, or it has failed",
             hint="name the collector's address with --http, or look at its log",

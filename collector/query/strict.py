@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import zip_longest
+from typing import Any
 
-from pydantic_core import from_json
+from collector.json_text import Unfit, decoded
 
 
 def unknown_keys(body: bytes, canonical: bytes) -> list[str]:
     """Where `body` says more than `canonical`, what was understood of it: `spans.0.colour`, say."""
-    return list(_further(from_json(body), from_json(canonical), ""))
+    try:
+        found = decoded(dict[str, Any], body)
+    except Unfit as error:
+        return [str(error)]  # a number that is too large, say: what was understood has none
+    return list(_further(found, decoded(dict[str, Any], canonical), ""))
 
 
 def _further(found: object, known: object, place: str) -> Iterator[str]:

@@ -6,21 +6,15 @@ The formats are described in `docs/state-format.md`.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from typing import Literal, TypeVar
 from zlib import crc32
 
-from pydantic import Field, TypeAdapter, ValidationError
-from pydantic_core import from_json, to_json
+from msgspec import Raw, Struct
 
-from collector.adapters import adapter
 from collector.errors import StateDamaged, StateError
-from collector.model import (
-    FORMAT,
-    BatchRecord,
-    OpenRecord,
-    SourceCheckpoint,
-    VoidRecord,
-)
+from collector.json_text import Unfit, decoded, encoded
+from collector.model import FORMAT, BatchRecord, CommitRecord, SourceCheckpoint
+from collector.records import Form, record_of
 from collector.value import value
 
 T = TypeVar("T")
@@ -67,7 +61,17 @@ class Change:
     """One further line of `journal.jsonl`: number `n`, and one of the others."""
 
     n: int
-    record: Annotated[OpenRecord | BatchRecord | VoidRecord, Field(discriminator="kind")] | None = None
+    record: CommitRecord | None = None
+    completed: int | None = None
+    source: SourceCheckpoint | None = None
+    retired: str | None = None
+
+
+class _ChangeLine(Struct):
+    """A Change as it is read: of which kind its record is, that tells itself."""
+
+    n: int
+    record: Raw = Raw()
     completed: int | None = None
     source: SourceCheckpoint | None = None
     retired: str | None = None
@@ -86,15 +90,15 @@ def intact(line: bytes) -> bool:
 
 
 def encode_snapshot_header(header: SnapshotHeader) -> bytes:
-    return seal(to_json(header))  # what is written rarely needs no schema, which takes milliseconds to make
+    return seal(encoded(header))
 
 
 def encode_journal_header(header: JournalHeader) -> bytes:
-    return seal(to_json(header))
+    return seal(encoded(header))
 
 
 def encode_source(source: SourceCheckpoint) -> bytes:
-    return seal(_SOURCE_START + adapter(SourceCheckpoint).dump_json(source)[1:])
+    return seal(_SOURCE_START + encoded(source)[1:])
 
 
 def encode_recorded(n: int, record: bytes) -> bytes:
@@ -105,24 +109,36 @@ def encode_recorded(n: int, record: bytes) -> bytes:
 def encode_change(change: Change) -> bytes:
     """Every other change."""
     if change.source is not None:
-        what = b'"source":' + adapter(SourceCheckpoint).dump_json(change.source)
+        what = b'"source":' + encoded(change.source)
     elif change.retired is not None:
-        what = b'"retired":' + to_json(change.retired)
+        what = b'"retired":' + encoded(change.retired)
     else:
-        what = b'"completed":' + to_json(change.completed)
+        what = b'"completed":' + encoded(change.completed)
     return seal(b'{"n":%d,%b}' % (change.n, what))
 
 
 def decode_snapshot_header(line: bytes, place: str) -> SnapshotHeader:
-    return _decode_header(adapter(SnapshotHeader), line, place)
+    return _decode_header(SnapshotHeader, line, place)
 
 
 def decode_journal_header(line: bytes, place: str) -> JournalHeader:
-    return _decode_header(adapter(JournalHeader), line, place)
+    return _decode_header(JournalHeader, line, place)
 
 
 def decode_change(line: bytes, place: str) -> Change:
-    return decode(adapter(Change), line, place)
+    """Raises StateDamaged with `place`."""
+    read = decode(_ChangeLine, line, place)
+    return Change(read.n, _record(bytes(read.record), place), read.completed, read.source, read.retired)
+
+
+def _record(body: bytes, place: str) -> CommitRecord | None:
+    if body in {b"", b"null"}:
+        return None
+    try:
+        return record_of(decoded(Form, body).kind, body)
+    except Unfit as error:
+        at = f"record.{error.place}" if error.place else "record"
+        raise damaged(place, f"{at}: {error.why}") from None
 
 
 def is_source(line: bytes) -> bool:
@@ -131,34 +147,31 @@ def is_source(line: bytes) -> bool:
 
 
 def decode_source(line: bytes, place: str) -> SourceCheckpoint:
-    return decode(adapter(SourceCheckpoint), line, place)
+    return decode(SourceCheckpoint, line, place)
 
 
-def _decode_header(adapter: TypeAdapter[T], line: bytes, place: str) -> T:
+def _decode_header(of: type[T], line: bytes, place: str) -> T:
     """A newer format may have other checksums too, so its version is looked at first."""
     try:
-        loose = from_json(line)
-    except ValueError:
-        loose = None
-    version = loose.get("format") if isinstance(loose, dict) else None
-    if isinstance(version, int) and version > FORMAT:
+        form = decoded(Form, line)
+    except Unfit:
+        form = Form()
+    if form.is_newer:
         raise StateError(
-            f"{place}: format {version} is newer than this joblog knows ({FORMAT})",
+            f"{place}: format {form.format} is newer than this joblog knows ({FORMAT})",
             hint=f"use a newer joblog; or {REBUILD_HINT}",
         )
-    return decode(adapter, line, place)
+    return decode(of, line, place)
 
 
-def decode(adapter: TypeAdapter[T], line: bytes, place: str) -> T:
+def decode(of: type[T], line: bytes, place: str) -> T:
     """Raises StateDamaged with `place`."""
     if not intact(line):
         raise damaged(place, NOT_INTACT)
     try:
-        return adapter.validate_json(line)
-    except ValidationError as error:
-        first = error.errors()[0]
-        at = ".".join(str(part) for part in first["loc"])
-        raise damaged(place, f"{at}: {first['msg']}" if at else first["msg"]) from None
+        return decoded(of, line)
+    except Unfit as error:
+        raise damaged(place, str(error)) from None
 
 
 def damaged(place: str, why: str) -> StateDamaged:

@@ -1,7 +1,7 @@
 """One line of `checkpoint.jsonl` that says how far a file is, and what is read from such a line.
 
-Nearly all lines are as `encode_file` writes them, in plain ASCII: those are told by one pattern, at a tenth
-of what a general reader takes. Every other one is read as JSON.
+Nearly all lines are as `encode_file` writes them, in plain ASCII: those are told by one pattern, in half the
+time of a general reader. Every other one is read as JSON.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from collector.adapters import adapter
+from collector.json_text import encoded
 from collector.model import Evidence, FileCheckpoint, FileId
 from collector.state.codec import decode, seal
 from collector.value import value
@@ -73,7 +73,7 @@ def encode_file(at: FileCheckpoint) -> bytes:
         evidence=at.evidence,
         holes=at.holes,
     )
-    return seal(adapter(_FileLine).dump_json(line))
+    return seal(encoded(line))
 
 
 def plain_fields(line: bytes) -> Fields | None:
@@ -91,7 +91,7 @@ def plain_line(*fields: bytes | int) -> bytes:
 
 def decode_file(line: bytes, place: str) -> FileCheckpoint:
     """Any line, however it is written. Raises StateDamaged with `place`."""
-    at = decode(adapter(_FileLine), line, place)
+    at = decode(_FileLine, line, place)
     return FileCheckpoint(
         file=FileId(at.source, at.path, at.generation),
         name=at.name,

@@ -9,10 +9,8 @@ from datetime import UTC, datetime
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from pathlib import Path
 
-from pydantic_core import to_json
-
-from collector.adapters import adapter
 from collector.errors import StateLocked
+from collector.json_text import Unfit, decoded, encoded
 from collector.model import Owner
 from collector.state.disk import expect_in_place
 from collector.value import value
@@ -57,7 +55,7 @@ class Lock:
                     hint="stop that collector, or name another state folder with --state",
                 )
             os.ftruncate(fd, 0)
-            os.pwrite(fd, to_json(owner) + b"\n", 0)
+            os.pwrite(fd, encoded(owner) + b"\n", 0)
         except BaseException:
             os.close(fd)
             raise
@@ -100,6 +98,6 @@ def _flocked(fd: int) -> bool:
 
 def _read(fd: int) -> Holder:
     owner: Owner | None = None
-    with suppress(ValueError):  # an empty file: its writer is between its lock and its name
-        owner = adapter(Owner).validate_json(os.pread(fd, 4096, 0))
+    with suppress(Unfit):  # an empty file: its writer is between its lock and its name
+        owner = decoded(Owner, os.pread(fd, 4096, 0))
     return Holder(owner, datetime.fromtimestamp(os.fstat(fd).st_mtime, UTC))

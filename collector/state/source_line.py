@@ -1,4 +1,4 @@
-"""One line of `checkpoint.jsonl` that says what is known of a source, read quickly and kept small.
+"""One line of `checkpoint.jsonl` that says what is known of a source, and how it is kept small.
 
 Nearly all lines are as `encode_source` writes them, in plain ASCII and without losses: those are told by one
 pattern. What many sources have in common, such as the objects and the node, is kept once for all of them.
@@ -10,8 +10,7 @@ import re
 from datetime import datetime
 from typing import cast, get_args
 
-from pydantic_core import from_json
-
+from collector.json_text import decoded
 from collector.model import FinishedBy, Origin, SourceCheckpoint
 from collector.state.codec import decode_source
 
@@ -109,7 +108,7 @@ class SourceLines:
     def _further(self, fields: bytes) -> tuple[tuple[str, str | None], ...]:
         known = self._fields.get(fields)
         if known is None:
-            known = self._fields[fields] = tuple((name, value) for name, value in from_json(fields))
+            known = self._fields[fields] = decoded(tuple[tuple[str, str | None], ...], fields)
         return known
 
     def _objects(self, keys: bytes) -> tuple[str, ...]:

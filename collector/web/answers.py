@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from http import HTTPStatus
 
-from collector.adapters import adapter
+from collector.json_text import encoded
 from collector.status import ShardStatus
 from collector.value import value
 
@@ -45,7 +45,7 @@ def readiness(statuses: Sequence[ShardStatus]) -> Answer:
 
 
 def status_list(statuses: Sequence[ShardStatus]) -> Answer:
-    return Answer(adapter(list[ShardStatus]).dump_json(list(statuses)), JSON)
+    return Answer(encoded(list(statuses)), JSON)
 
 
 def _is_ready(status: ShardStatus) -> bool:

@@ -8,6 +8,7 @@ from export_writer import Export, Read, changed, file_of, pod
 
 from collector.model import Loss, Origin, ReceiptLoss
 from collector.query.verify import verify
+from collector.records import encode_record
 
 POD = pod("nightly-abcde")
 OTHER = pod("nightly-bcdfg")
@@ -289,6 +290,27 @@ def test_unreadable_record_and_receipt(export, store, body):
     report = verify(store)
     assert sorted(kinds(report)) == ["damaged", "damaged"]
     assert report.volumes[0].bytes == 14
+
+
+@pytest.mark.parametrize(
+    ("further", "says"),
+    [
+        (b'"colour":1', "owner.colour"),
+        (b'"colour":1e999', "Number out of range"),
+        (b'"colour":1%b' % (b"0" * 5000), "Integer value out of range"),
+    ],
+    ids=["number", "float", "integer"],
+)
+def test_key_that_no_record_has(export, store, further, says):
+    """It is named, also where its value is none that could be held."""
+    export.open()
+    body = encode_record(replace(export.records[0], sequence=1, epoch=2))
+    body = body.replace(b'"owner":{', b'"owner":{%b,' % further)
+    store.put_new("_joblog/commits/default/000/000000000001.json", body)
+    difference = only(verify(store))
+    assert difference.kind == "damaged"
+    assert difference.detail.startswith("has a key that no record has: ")
+    assert difference.detail.endswith(says)
 
 
 @pytest.mark.parametrize("body", [b"", b"PAR1", b"no parquet at all"])

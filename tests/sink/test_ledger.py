@@ -433,9 +433,18 @@ class TestReading:
         ("body", "message"),
         [
             (b"", "not valid JSON"),
-            (b'{"kind": "open"}', "not a valid record"),
+            (b'{"kind": "open", "format": 1} x', "not valid JSON: trailing characters"),
+            (b'{"kind": "open", "note": "\xff"}', "not valid JSON: invalid UTF-8"),
+            pytest.param(b'{"note":' * 100_000, "not valid JSON: nested too deeply", id="nested"),
+            (b"[]", "not a valid record: Expected `object`"),
+            (b"{}", "not a valid record: kind: Expected `open`"),
+            (b'{"kind": ["open"]}', "not a valid record: kind: Expected `open`"),
+            (b'{"kind": "open"}', "not a valid record: Object missing"),
+            (b'{"kind": "open", "volume": 1}', "not a valid record: volume: Expected `str`, got `int`"),
+            (b'{"kind": "open", "volume": "v", "shard": false}', "record: shard: Expected `int`, got `bool`"),
             (b'{"kind": "merge", "format": 1}', "not a valid record"),
             (b'{"kind": "open", "format": 2}', "format 2 is newer"),
+            (b'{"kind": "merge", "format": 2}', "format 2 is newer"),
         ],
     )
     def test_a_record_that_cannot_be_read_is_refused(self, memory, body, message):
