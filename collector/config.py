@@ -13,12 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
-
 from collector.config_parse import DelimiterConfig, ParseConfig, TimeConfig
-from collector.config_place import Fault, KeyPath, Place, Placed, shown
-from collector.config_section import Section
+from collector.config_place import Fault, Place, Placed, shown
+from collector.config_section import Faults, KeyPath, Section, keys, read_section
 from collector.config_sections import (
     BatchConfig,
     Config,
@@ -64,14 +61,6 @@ Meanings = Mapping[str, Callable[[Any], object]]
 
 So that what only a room understands (a layout, a pattern, a destination) is a fault with its place.
 """
-
-_IN_OTHER_WORDS = {
-    "missing": "is required",
-    "string_type": "should be text",
-    "path_type": "should be text",
-    "tuple_type": "should be a list: [a, b]",
-    "model_type": "should be settings, each as `key: value`",
-}
 
 
 def environment() -> Mapping[str, str]:
@@ -244,36 +233,25 @@ def _key_fault(model: type[Section], name: str, value: object) -> str:
 
 def setting_names(model: type[Section]) -> frozenset[str]:
     """The keys of one section as the file has them, those of later versions included."""
-    fields = {str(field.validation_alias or name) for name, field in model.model_fields.items()}
-    return frozenset(fields | {row.key for row in NOT_YET if row.section is model})
+    return keys(model) | {row.key for row in NOT_YET if row.section is model}
 
 
 def _validated(placed: Placed) -> Config | None:
     try:
-        return Config.model_validate(placed.values)
-    except ValidationError as error:
-        for detail in error.errors(include_url=False):
-            _note(placed, detail)
+        return read_section(Config, placed.values)
+    except Faults as error:
+        for key, what in error.found:
+            _note(placed, key, what)
         return None
 
 
-def _note(placed: Placed, detail: ErrorDetails) -> None:
-    key: KeyPath = tuple(detail["loc"])
+def _note(placed: Placed, key: KeyPath, what: str) -> None:
     if any(fault.key == key for fault in placed.faults):
         return
-    what = _words(detail)
-    if key == ("to",) and detail["type"] == "missing":
-        what = "there is no destination: give --to URL, JOBLOG_TO, or `to:` in the file"
     place = placed.places.get(key)
     if place is not None and place.text:
         what = f"{what}, not {shown(place.text)}"
     placed.fault(key, what)
-
-
-def _words(detail: ErrorDetails) -> str:
-    if detail["type"] == "value_error":
-        return str(detail["ctx"]["error"])
-    return _IN_OTHER_WORDS.get(detail["type"], detail["msg"].replace("Input should", "should"))
 
 
 def _check_names(placed: Placed) -> None:

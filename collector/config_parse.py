@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Annotated
+from collections.abc import Iterable, Iterator, Mapping
+from typing import get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
-
-from collector.config_section import Section
+from collector.config_section import Section, inner, listed, mapped, one_of, section, setting, text, truth
 from collector.model import DelimiterSettings, FieldType, ParseSettings, TimeSettings
 
 TIME_FORMATS = ("iso8601", "epoch", "epoch_ms", "epoch_us", "epoch_ns")
@@ -28,33 +26,37 @@ LONGEST_NAME = 128
 _DIRECTIVES = frozenset("aAbBdHIjmMpSyYzf%")
 
 
-def _regex(value: str) -> str:
+def _regex(value: object) -> str:
+    regex = text(value)
     try:
-        pattern = re.compile(value)
+        pattern = re.compile(regex)
     except (re.error, RecursionError, OverflowError) as error:
         more = ", write (?P<name>…)" if "?<" in str(error) else ""
         raise ValueError(f"is no regular expression of Python: {error}{more}") from None
     if not pattern.groupindex:
         raise ValueError("has no named group: (?P<name>…) becomes the column `name`")
-    return value
+    return regex
 
 
-def _character(value: str) -> str:
-    if len(value) != 1 or value in "\n\r\0":
+def _character(value: object) -> str:
+    character = text(value)
+    if len(character) != 1 or character in "\n\r\0":
         raise ValueError('should be one character; a tab is "\\t", in double quotes')
-    return value
+    return character
 
 
-def _name(value: str) -> str:
-    if not value or len(value) > LONGEST_NAME or not value.isprintable():
+def _name(value: object) -> str:
+    name = text(value)
+    if not name or len(name) > LONGEST_NAME or not name.isprintable():
         raise ValueError(f"should be a name of 1 to {LONGEST_NAME} characters")
-    return value
+    return name
 
 
-def _time_format(value: str) -> str:
-    if value in TIME_FORMATS:
-        return value
-    directives = re.findall(r"%(.)", value)
+def _time_format(value: object) -> str:
+    wanted = text(value)
+    if wanted in TIME_FORMATS:
+        return wanted
+    directives = re.findall(r"%(.)", wanted)
     if not directives:
         raise ValueError(f"should be a format of strptime, or one of {', '.join(TIME_FORMATS)}")
     for directive in directives:
@@ -62,50 +64,39 @@ def _time_format(value: str) -> str:
             raise ValueError(f"has %{directive}, which is not known")
     if not {"Y", "y"} & set(directives):
         raise ValueError("has no year (%Y or %y), so it tells no time")
-    return value
+    return wanted
 
 
-def _all(value: object) -> object:
-    """A list in the file is a tuple here; anything else is a fault that is told in its place."""
-    return tuple(value) if isinstance(value, list) else value
+_field_type = one_of(*get_args(FieldType))
 
 
-Name = Annotated[str, AfterValidator(_name)]
-Character = Annotated[str, AfterValidator(_character)]
-
-
+@section
 class DelimiterConfig(Section):
-    separator: Character
-    fields: Annotated[tuple[Name, ...], BeforeValidator(_all)]
-    quote: Character | None = None
+    separator: str = setting(_character)
+    fields: tuple[str, ...] = setting(listed(_name))
+    quote: str | None = setting(_character, default=None)
 
-    @model_validator(mode="after")
-    def _fields_are_told_apart(self) -> DelimiterConfig:
+    def faults(self) -> Iterator[str]:
         if not self.fields:
-            raise ValueError("fields should name at least one")
-        if self.quote == self.separator:
-            raise ValueError("quote should not be the separator")
-        return self
+            yield "fields should name at least one"
+        elif self.quote == self.separator:
+            yield "quote should not be the separator"
 
 
+@section
 class TimeConfig(Section):
-    field: Name
-    format: Annotated[str, AfterValidator(_time_format)]
+    field: str = setting(_name)
+    format: str = setting(_time_format)
 
 
+@section
 class ParseConfig(Section):
-    regex: Annotated[str, AfterValidator(_regex)] | None = None
-    json_: bool = Field(default=False, validation_alias="json")
-    delimiter: DelimiterConfig | None = None
-    types: dict[Name, FieldType] = Field(default_factory=dict)
-    time: TimeConfig | None = None
-    keep_message: bool = True
-
-    @model_validator(mode="after")
-    def _makes_columns(self) -> ParseConfig:
-        for fault in self._faults():
-            raise ValueError(fault)
-        return self
+    regex: str | None = setting(_regex, default=None)
+    json_: bool = setting(truth, key="json", default=False)
+    delimiter: DelimiterConfig | None = setting(inner(DelimiterConfig), default=None)
+    types: Mapping[str, FieldType] = setting(mapped(_name, _field_type), default_factory=dict)
+    time: TimeConfig | None = setting(inner(TimeConfig), default=None)
+    keep_message: bool = setting(truth, default=True)
 
     def settings(self) -> ParseSettings:
         """What the rows depend on, with all columns named."""
@@ -123,7 +114,7 @@ class ParseConfig(Section):
             keep_message=self.keep_message,
         )
 
-    def _faults(self) -> Iterator[str]:
+    def faults(self) -> Iterator[str]:
         if [self.regex is not None, self.json_, self.delimiter is not None].count(True) != 1:
             yield "should have just one of regex, json: true, and delimiter"
             return

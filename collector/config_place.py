@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from collector.config_section import KeyPath
 from collector.terminal import printable
 from collector.value import value
 
 LONGEST_SHOWN = 60
-
-KeyPath = tuple[str | int, ...]
 
 
 @value

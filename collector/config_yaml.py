@@ -13,7 +13,8 @@ from pathlib import Path
 
 import yaml
 
-from collector.config_place import Fault, KeyPath, Place, Placed, shown
+from collector.config_place import Fault, Place, Placed, shown
+from collector.config_section import KeyPath
 from collector.errors import ConfigError
 from collector.terminal import printable
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn
 
@@ -210,7 +211,7 @@ def _within_open_files(config: Config) -> Config:
             f"limits.open_files: {shards} shards need more open files than this process may have",
             hint="raise the limit (ulimit -n) or lower shards",
         )
-    return config.model_copy(update={"limits": config.limits.model_copy(update={"open_files": most})})
+    return replace(config, limits=replace(config.limits, open_files=most))
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Configuration: what wins, what is refused, and where a fault is said to stand."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -36,14 +37,14 @@ def test_defaults_are_those_of_the_contract(tmp_path):
     volume = config.volumes[0]
     assert (config.to, config.format, config.compression) == ("/export", "parquet", "zstd")
     assert (config.batch.max_bytes, config.batch.max_age_seconds) == (64 << 20, 30)
-    assert config.limits.model_dump() == {
+    assert asdict(config.limits) == {
         "read_bytes_per_second": None,
         "memory_bytes": 512 << 20,
         "open_files": 4096,
     }
     assert (config.state, config.shards, config.coordinator) == (Path("/var/lib/joblog"), 1, "none")
     assert (config.http, config.http_is_default) == ("127.0.0.1:8080", True)
-    assert volume.model_dump() == {
+    assert asdict(volume) == {
         "path": Path("/logs"),
         "name": "default",
         "layout": "subpath",

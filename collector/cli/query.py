@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -303,7 +304,7 @@ def _volume_settings(
     given = [key for key, value in (("path", volume), ("layout", layout), ("name", name)) if value]
     for listed in settings_from(config, {"to": to}).volumes if config else ():
         if listed.path == own.path or listed.name == name:
-            return listed.model_copy(update={key: getattr(own, key) for key in given})
+            return replace(listed, **{key: getattr(own, key) for key in given})
     return own
 
 
