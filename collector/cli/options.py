@@ -43,7 +43,7 @@ output_option = click.option(
 
 def store_from(to: str | None, config: Path | None) -> Store:
     """The destination of `--to`, else that of the file, for commands that read. Raises UsageError."""
-    # Not for commands that only take an option from here: these import botocore and pydantic.
+    # Not for commands that only take an option from here: these import botocore.
     from collector.config import environment, load_destination  # noqa: PLC0415 - see above
     from collector.sink.destination import open_store  # noqa: PLC0415 - see above
 
