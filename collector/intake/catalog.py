@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from collector.events import Emit, FileRenamed, FileReplaced
-from collector.intake.content import Asked, is_there, starts_with_unread, up_to_holes
+from collector.intake.content import Asked, holds_all_of, is_there, starts_with_unread, up_to_holes
 from collector.intake.copies import Nameless, content_of, cut_original, may_be_copy
 from collector.intake.discover import FileSight, Look
 from collector.intake.identify import Verdict, identify
@@ -189,7 +189,7 @@ class Catalog(Register):
         self, source: TrackedSource, strangers: list[FileSight], placed: set[TrackedFile], now: float
     ) -> None:
         """Names that hold another inode than they did. Renames first: what was rotated keeps its identity."""
-        renamed, others = sort_out(source, strangers, placed, self._verdict)
+        renamed, others = sort_out(source, strangers, placed, self._verdict, self._holds)
         self._rename(source, renamed, now)
         links: set[tuple[int, int]] = set()
         for sight in others:
@@ -276,7 +276,10 @@ class Catalog(Register):
         ]
         restored = (past for past in known.source.past if past.is_restored)
         nameless = (*known.source.gone, *self._cut, *restored, *missing)
-        return that_holds_more(known, sight, nameless, self._verdict) if nameless else None
+        return that_holds_more(known, sight, nameless, self._verdict, self._holds) if nameless else None
+
+    def _holds(self, known: TrackedFile, sight: FileSight) -> bool:
+        return holds_all_of(self._volume, known, sight)
 
     def _is_found(self, tracked: TrackedFile) -> bool:
         """Whether its name is in the look at hand, or leads to it nevertheless: a rename during the listing

@@ -128,6 +128,24 @@ def same_prefix(volume: Volume, tracked: TrackedFile, sight: FileSight) -> bool:
         close(descriptor)
 
 
+def holds_all_of(volume: Volume, tracked: TrackedFile, sight: FileSight) -> bool:
+    """Whether the file that was seen holds each byte that was read of `tracked`, its first ones. False where
+    that cannot be told: no hash of all of them is at hand, they are too many, or the file cannot be read.
+    """
+    known = tracked.prefix.digest() if tracked.prefix is not None else tracked.restored_sha256
+    is_known = known and tracked.read_offset and not tracked.has_holes
+    if not is_known or not tracked.read_offset <= min(sight.size, LARGEST_PREFIX_BYTES):
+        return False
+    try:
+        descriptor = _open_seen(volume, tracked.source, sight)
+        try:
+            return bytes.fromhex(_hash(descriptor, tracked.read_offset)) == known
+        finally:
+            close(descriptor)
+    except OSError:
+        return False
+
+
 def same_so_far(volume: Volume, original: TrackedFile, sight: FileSight) -> bool:
     """Whether the file that was seen begins and ends as `original`, which is longer, does so far."""
     copy = _open_seen(volume, original.source, sight)

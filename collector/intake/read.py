@@ -343,6 +343,7 @@ class Reader:
             data = self._view[read.at : read.at + consumed]
             if tracked.prefix is not None:
                 tracked.prefix.update(data)
+            tracked.restored_sha256 = b""
             if tracked.head_bytes < HEAD_BYTES or not read.start:
                 tracked.head_bytes = min(HEAD_BYTES, end)
                 tracked.head_hash = short_hash(read.head[: tracked.head_bytes])

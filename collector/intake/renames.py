@@ -20,11 +20,18 @@ Judge = Callable[[TrackedFile, FileSight], Verdict | None]
 ByInode = defaultdict[tuple[int, int], list[TrackedFile]]
 ByNumber = defaultdict[int, list[TrackedFile]]
 
+Proof = Callable[[TrackedFile, FileSight], bool]
+"""Whether a sight holds each byte that was read of a known file; False where that cannot be told."""
+
 KNOWN_AGAIN = (Verdict.RENAMED, Verdict.SAME, Verdict.GROWN)
 
 
 def sort_out(
-    source: TrackedSource, strangers: Iterable[FileSight], placed: set[TrackedFile], judge: Judge
+    source: TrackedSource,
+    strangers: Iterable[FileSight],
+    placed: set[TrackedFile],
+    judge: Judge,
+    proof: Proof,
 ) -> tuple[list[tuple[TrackedFile, FileSight]], list[FileSight]]:
     """The known files that have another name now, each with its sight, and the strangers that remain.
 
@@ -53,6 +60,7 @@ def sort_out(
                 and likely.read_offset > each.read_offset
                 and likely.inode not in inodes
                 and _goes_on(likely, sight, judge)
+                and (not each.read_offset or proof(likely, sight))
             ):
                 continue  # of the one the inode is known, and less than of the other, all of which is here
             verdict = judge(each, sight)
@@ -100,7 +108,7 @@ def other_of_the_name(source: TrackedSource, sight: FileSight, judge: Judge) -> 
 
 
 def that_holds_more(
-    known: TrackedFile, sight: FileSight, nameless: Iterable[TrackedFile], judge: Judge
+    known: TrackedFile, sight: FileSight, nameless: Iterable[TrackedFile], judge: Judge, proof: Proof
 ) -> TrackedFile | None:
     """Of the contents that no name leads to by now, the one of which the sight holds more than of `known`,
     which stood there: begun alike, and renamed and rewritten at once, or copied and cut.
@@ -108,7 +116,7 @@ def that_holds_more(
     driven = [each for each in nameless if each.read_offset > known.read_offset]
     likely = [each for each in driven if may_follow(sight.name, each.name)]
     likely.sort(key=lambda each: -each.read_offset)
-    return next((each for each in likely if _goes_on(each, sight, judge)), None)
+    return next((each for each in likely if _goes_on(each, sight, judge) and proof(each, sight)), None)
 
 
 def _index(source: TrackedSource) -> tuple[ByInode, ByNumber]:

@@ -80,6 +80,7 @@ class TrackedFile:
         "origin",
         "prefix",
         "read_offset",
+        "restored_sha256",
         "retry_at",
         "size",
         "source",
@@ -111,6 +112,8 @@ class TrackedFile:
         self.head_bytes = self.tail_bytes = 0
         self.head_hash = self.tail_hash = NOTHING
         self.prefix: _Hash | None = hashlib.sha256() if is_new else None
+        self.restored_sha256 = b""
+        """Of all that was read, where a checkpoint told it and no more was read since."""
         """Hash of all data read so far; None after a restart in the middle of the file."""
         self.has_holes = False
         """Whether a hole was skipped since the start."""
@@ -140,6 +143,7 @@ class TrackedFile:
         is_short = evidence.tail_hash == evidence.head_hash  # then one copy will do
         self.tail_bytes = evidence.tail_bytes
         self.tail_hash = self.head_hash if is_short else _hash_of(evidence.tail_hash)
+        self.restored_sha256 = _hash_of(evidence.prefix_sha256 or "")
         self.terminated = checkpoint.terminated or not checkpoint.bytes
 
     def sighted(self, sight: FileSight) -> None:

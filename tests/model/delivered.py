@@ -41,12 +41,13 @@ class Collected:
         """Whether all its rows are bytes of the content, at their places."""
         return all(content.data[at : at + len(row)] == row for at, row in self.rows.items())
 
-    def starts_as(self, content: Content) -> bool:
-        """Whether its rows, as far as the content goes, are bytes of it, and there is at least one."""
-        within = [(at, row) for at, row in self.rows.items() if at < len(content.data)]
-        return bool(within) and all(
-            content.data[at : at + len(row)] == row[: len(content.data) - at] for at, row in within
-        )
+    def starts_as(self, content: Content, until: int | None = None) -> bool:
+        """Whether its rows, as far as the content goes, or as `until`, are bytes of it, and there is at least
+        one.
+        """
+        data = content.data[:until]
+        within = [(at, row) for at, row in self.rows.items() if at < len(data)]
+        return bool(within) and all(data[at : at + len(row)] == row[: len(data) - at] for at, row in within)
 
 
 def read(volume: Volume) -> dict[Place, Collected]:
@@ -132,7 +133,8 @@ def _check_ended(volume: Volume, found: dict[Place, Collected]) -> None:
     for content in volume.ended:
         if not content.seen:
             continue
-        like = [each for each in found.values() if each.starts_as(content)]
+        # A copy of what was seen may have gone on in another way than the content itself did, unseen.
+        like = [each for each in found.values() if each.starts_as(content, content.seen)]
         if not like:
             claim = next((claim for claim in unclaimed if _is_loss_of(content, *claim)), None)
             assert claim or content.excused, (

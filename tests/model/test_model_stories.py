@@ -200,3 +200,25 @@ def test_half_a_copy_is_deleted_and_a_whole_one_made_of_a_log_that_is_deleted(mo
     model.volume.delete(POD, "app.log.1")
     model.volume.copytruncate(POD, "app.log", None)
     model.volume.delete(POD, "app.log")
+
+
+def test_half_a_copy_is_rewritten_once_the_log_is_deleted(model: CollectorModel):
+    """What was collected of both begins and ends alike, but for a few bytes between: each goes on alone."""
+    model.volume.append(POD, "app.log", "long")
+    model.begins_copying(part=1.0, pick=0)
+    model.rewrites(kind="long", pick=0)
+    model.rests()
+    model.volume.delete(POD, "app.log")
+    model.rewrites(kind="long", pick=0)
+
+
+def test_a_copy_goes_on_otherwise_than_the_log_did_unseen(model: CollectorModel):
+    """The log and its copy are rewritten with different lines, and the log is deleted, between two looks: the
+    copy goes on as the log.
+    """
+    model.volume.append(POD, "app.log", "line")
+    model.rests()
+    model.begins_copying(part=1.0, pick=0)
+    model.rewrites(kind="line", pick=0)
+    model.rewrites(kind="line", pick=1)
+    model.volume.delete(POD, "app.log")
