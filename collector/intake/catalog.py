@@ -6,6 +6,7 @@ Decides with `identify`; reads evidence only where that asks for it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 
 from collector.events import Emit, FileRenamed, FileReplaced
 from collector.intake.content import Asked, holds_all_of, is_there, starts_with_unread, up_to_holes
@@ -18,7 +19,7 @@ from collector.intake.register import Register
 from collector.intake.renames import other_of_the_inode, other_of_the_name, sort_out, that_holds_more
 from collector.intake.track import NONE_DEFERRED, TrackedFile, TrackedSource, without
 from collector.intake.volume import Volume
-from collector.model import FileId, LossReason, Origin
+from collector.model import FileId, Origin
 
 LONGEST_COPY = 30
 """A copy in progress may take so many times as long as a complete one waits."""
@@ -79,7 +80,7 @@ class Catalog(Register):
         source.tombstone = look.tombstone
         placed: set[TrackedFile] = set()
         strangers: list[FileSight] = []
-        changed: list[tuple[TrackedFile, FileSight]] = []
+        changed: list[tuple[bool, FileSight]] = []
         self._sights = up_to_holes(self._volume, source, look.files)
         for sight in self._sights:
             tracked = source.files.get(sight.name)
@@ -88,17 +89,18 @@ class Catalog(Register):
             elif tracked.is_as_seen(sight):
                 placed.add(tracked)
             else:
-                changed.append((tracked, sight))
+                changed.append((sight.size >= tracked.size, sight))
         # What was cut may go on in a file that seems to have grown.
-        for tracked, sight in sorted(changed, key=_has_grown) if len(changed) > 1 else changed:
-            placed.add(self._seen(tracked, sight, placed, now))
+        for _, sight in sorted(changed, key=itemgetter(0)):
+            tracked = source.files.get(sight.name)
+            if tracked:
+                placed.add(self._seen(tracked, sight, placed, now))
+            else:  # one before it was found to be this one
+                strangers.append(sight)
         if strangers:
             self._place(source, strangers, placed, now)
         if len(placed) < len(source.files):
-            unseen = tuple(f"{name}/" for name, _ in look.unreadable)
-            for tracked in [known for known in source.files.values() if known not in placed]:
-                if not f"{tracked.name}/".startswith(unseen):
-                    self._missed(tracked)
+            self._miss_others(source, placed, look)
         if self._untouched:  # only now is it known what else there is
             self._admit_all(source, now)
         self._settle(source)
@@ -379,6 +381,12 @@ class Catalog(Register):
         self._cut.append(tracked)
         return self._new(source, sight, now, why=why)
 
+    def _miss_others(self, source: TrackedSource, placed: set[TrackedFile], look: Look) -> None:
+        unseen = tuple(f"{name}/" for name, _ in look.unreadable)
+        for tracked in [known for known in source.files.values() if known not in placed]:
+            if not f"{tracked.name}/".startswith(unseen):
+                self._missed(tracked)
+
     def _missed(self, tracked: TrackedFile) -> None:
         """Not in this look. A rename during the listing can hide a file, so the second look decides, and
         only if its name leads to it no more.
@@ -387,62 +395,3 @@ class Catalog(Register):
         if tracked.missing > 1 and not is_there(self._volume, tracked):
             tracked.source.take(tracked.name)
             self._gone(tracked)
-
-    def _gone(self, tracked: TrackedFile) -> None:
-        """No name leads to it. What a descriptor still reaches is read. The rest is lost, if it does not turn
-        up under another name: a rename during the listing can hide a file.
-        """
-        tracked.gone = True
-        tracked.missing = 0
-        tracked.source.gone += (tracked,)
-        if tracked.descriptor >= 0:
-            self.queue.keep(tracked)
-        else:
-            self.queue.drop(tracked)
-
-    def deleted_late(self, tracked: TrackedFile, size: int, now: float) -> None:
-        """Retention deleted the file while it grew: the rest is read through the descriptor that it has."""
-        tracked.source.take(tracked.name)
-        tracked.size, tracked.grown_at = size, now
-        self._gone(tracked)
-        self.queue.want(tracked)
-
-    def reach_ended(self, tracked: TrackedFile) -> None:
-        """A gone file's descriptor is used up or broken: what it did not give is lost."""
-        tracked.source.gone = without(tracked.source.gone, tracked)
-        self._end(tracked, "deleted")
-
-    def _end(self, tracked: TrackedFile, reason: LossReason) -> None:
-        """No more of it can be had; it is kept until what was read of it is committed."""
-        self.queue.drop(tracked)
-        self._lose(tracked, reason)
-        tracked.source.past += (tracked,)
-
-    def _settle(self, source: TrackedSource) -> None:
-        """Ends what waited: gone files that grow no more, truncated contents whose copy did not turn up."""
-        for tracked in source.gone:
-            tracked.missing += 1
-            if tracked.descriptor >= 0:
-                tracked.waits_at = -1
-                self.queue.want(tracked)
-            elif tracked.missing > 1:
-                self.reach_ended(tracked)
-        for tracked in source.past:
-            tracked.missing += 1
-            if tracked.missing > 2:
-                self._lose(tracked, "truncated")
-        self.forget_past(source)
-        source.unsettled = bool(source.deferred or source.gone or source.missing == 1) or any(
-            tracked.seen_bytes > tracked.read_offset
-            for tracked in (*source.past, *source.files.values())
-            if tracked.missing
-        )
-        if source.unsettled:
-            self.unsettled[source] = None
-        else:
-            self.unsettled.pop(source, None)
-
-
-def _has_grown(change: tuple[TrackedFile, FileSight]) -> bool:
-    tracked, sight = change
-    return sight.size >= tracked.size

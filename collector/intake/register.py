@@ -242,6 +242,60 @@ class Register:
         )
         tracked.longest, tracked.size = start, min(tracked.size, start)
 
+    def _gone(self, tracked: TrackedFile) -> None:
+        """No name leads to it. What a descriptor still reaches is read. The rest is lost, if it does not turn
+        up under another name: a rename during the listing can hide a file.
+        """
+        tracked.gone = True
+        tracked.missing = 0
+        tracked.source.gone += (tracked,)
+        if tracked.descriptor >= 0:
+            self.queue.keep(tracked)
+        else:
+            self.queue.drop(tracked)
+
+    def deleted_late(self, tracked: TrackedFile, size: int, now: float) -> None:
+        """Retention deleted the file while it grew: the rest is read through the descriptor that it has."""
+        tracked.source.take(tracked.name)
+        tracked.size, tracked.grown_at = size, now
+        self._gone(tracked)
+        self.queue.want(tracked)
+
+    def reach_ended(self, tracked: TrackedFile) -> None:
+        """A gone file's descriptor is used up or broken: what it did not give is lost."""
+        tracked.source.gone = without(tracked.source.gone, tracked)
+        self._end(tracked, "deleted")
+
+    def _end(self, tracked: TrackedFile, reason: LossReason) -> None:
+        """No more of it can be had; it is kept until what was read of it is committed."""
+        self.queue.drop(tracked)
+        self._lose(tracked, reason)
+        tracked.source.past += (tracked,)
+
+    def _settle(self, source: TrackedSource) -> None:
+        """Ends what waited: gone files that grow no more, truncated contents whose copy did not turn up."""
+        for tracked in source.gone:
+            tracked.missing += 1
+            if tracked.descriptor >= 0:
+                tracked.waits_at = -1
+                self.queue.want(tracked)
+            elif tracked.missing > 1:
+                self.reach_ended(tracked)
+        for tracked in source.past:
+            tracked.missing += 1
+            if tracked.missing > 2:
+                self._lose(tracked, "truncated")
+        self.forget_past(source)
+        source.unsettled = bool(source.deferred or source.gone or source.missing == 1) or any(
+            tracked.seen_bytes > tracked.read_offset
+            for tracked in (*source.past, *source.files.values())
+            if tracked.missing
+        )
+        if source.unsettled:
+            self.unsettled[source] = None
+        else:
+            self.unsettled.pop(source, None)
+
     def __iter__(self) -> Iterator[TrackedSource]:
         return iter(list(self.sources.values()))
 

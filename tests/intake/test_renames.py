@@ -29,6 +29,11 @@ def sight(name: str) -> FileSight:
     return FileSight(name, 0, INODE, 20, 0)
 
 
+def never(tracked: TrackedFile, sight: FileSight) -> bool:
+    """Nothing can be proved."""
+    return False
+
+
 @pytest.mark.parametrize("first", [True, False])
 def test_a_further_link_to_a_file_in_its_place(source: TrackedSource, first: bool) -> None:
     """A file that stands at its name has a second one: that is no new file, though another known file,
@@ -37,7 +42,7 @@ def test_a_further_link_to_a_file_in_its_place(source: TrackedSource, first: boo
     names = ["here.log", "gone.log"] if first else ["gone.log", "here.log"]
     files = {name: known(source, name) for name in names}
     placed = {files["here.log"]}
-    assert sort_out(source, [sight("link.log")], placed, lambda *_: Verdict.REPLACED) == ([], [])
+    assert sort_out(source, [sight("link.log")], placed, lambda *_: Verdict.REPLACED, never) == ([], [])
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -50,7 +55,7 @@ def test_each_that_had_the_inode_is_asked(source: TrackedSource, first: bool) ->
     def judge(tracked: TrackedFile, _: FileSight) -> Verdict:
         return Verdict.RENAMED if tracked is moved else Verdict.REPLACED
 
-    assert sort_out(source, [seen], set(), judge) == ([(moved, seen)], [])
+    assert sort_out(source, [seen], set(), judge, never) == ([(moved, seen)], [])
 
 
 @pytest.mark.parametrize("is_there", [False, True])
@@ -65,5 +70,23 @@ def test_what_a_file_holds_says_more_than_an_inode(source: TrackedSource, is_the
     def judge(tracked: TrackedFile, sight: FileSight) -> Verdict:
         return Verdict.GROWN if (tracked is read and sight is seen) else Verdict.RENAMED
 
-    found = sort_out(source, [seen, elsewhere][: 1 + is_there], set(), judge)
+    found = sort_out(source, [seen, elsewhere][: 1 + is_there], set(), judge, never)
     assert found == (([(empty, seen), (read, elsewhere)], []) if is_there else ([], [seen]))
+
+
+@pytest.mark.parametrize("is_proved", [False, True])
+def test_all_that_was_read_under_the_name_says_more_than_an_inode(
+    source: TrackedSource, is_proved: bool
+) -> None:
+    """A name leads to the inode of a file of which less was read than under the name, and that begins alike:
+    it goes on as the name's content only if it holds every byte of that.
+    """
+    less, more = known(source, "app.log"), known(source, "app.log.1")
+    less.read_offset, more.read_offset, more.inode = 8, 16, INODE + 1
+    seen = sight("app.log.1")
+
+    def judge(tracked: TrackedFile, _: FileSight) -> Verdict:
+        return Verdict.GROWN if tracked is more else Verdict.RENAMED
+
+    found = sort_out(source, [seen], set(), judge, lambda *_: is_proved)
+    assert found == (([], [seen]) if is_proved else ([(less, seen)], []))
