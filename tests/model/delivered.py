@@ -27,6 +27,15 @@ class Collected:
     losses: list[tuple[int, int]] = field(default_factory=list)
     void: list[tuple[int, int]] = field(default_factory=list)
     """Those of the losses that had been read, and whose object was never put."""
+    batches: dict[int, str] = field(default_factory=dict)
+    """By the offsets of its rows: the number of the object they are in."""
+
+    def came_late(self, span: tuple[int, int], voided: int | None) -> bool:
+        """Whether a paused collector put the object after its successor had declared these bytes void: they
+        are there, and counted as lost all the same.
+        """
+        inside = {number for at, number in self.batches.items() if span[0] <= at < span[1]}
+        return voided is not None and inside == {f"{voided:012d}"}
 
     def data(self) -> bytes:
         return b"".join(self.rows[at] for at in sorted(self.rows))
@@ -50,6 +59,10 @@ class Collected:
         return bool(within) and all(data[at : at + len(row)] == row[: len(data) - at] for at, row in within)
 
 
+def _number(key: str) -> str:
+    return key.rpartition("-")[2].partition(".")[0]
+
+
 def read(volume: Volume) -> dict[Place, Collected]:
     """Everything in the destination. Fails where a place is there twice, or a loss was collected too."""
     store = volume.site.store
@@ -61,12 +74,17 @@ def read(volume: Volume) -> dict[Place, Collected]:
             rows = found[row["source"], row["path"], row["generation"]].rows
             assert row["offset"] not in rows, f"twice: {row}"
             rows[row["offset"]] = data + b"\n" * row["eol"]
+            found[row["source"], row["path"], row["generation"]].batches[row["offset"]] = _number(entry.key)
     for entry in store.list(COMMITS):
-        for loss in json.loads(store.get(entry.key)).get("losses", ()):
-            place = loss["source"], loss["path"], loss["generation"]
-            found[place].losses.append((loss["start"], loss["end"]))
+        record = json.loads(store.get(entry.key))
+        for loss in record.get("losses", ()):
+            lost = found[loss["source"], loss["path"], loss["generation"]]
+            span = loss["start"], loss["end"]
             if loss["reason"] == "void":
-                found[place].void.append((loss["start"], loss["end"]))
+                lost.void.append(span)
+                if lost.came_late(span, record["voids"]):
+                    continue
+            lost.losses.append(span)
     for place, collected in found.items():
         at = 0
         for start, end in collected.spans():
