@@ -114,7 +114,7 @@ def that_holds_more(
     which stood there: begun alike, and renamed and rewritten at once, or copied and cut.
     """
     driven = [each for each in nameless if each.read_offset > known.read_offset]
-    likely = [each for each in driven if may_follow(sight.name, each.name)]
+    likely = [each for each in driven if each.name == sight.name or may_follow(sight.name, each.name)]
     likely.sort(key=lambda each: -each.read_offset)
     return next((each for each in likely if _goes_on(each, sight, judge) and proof(each, sight)), None)
 

@@ -222,3 +222,14 @@ def test_a_copy_goes_on_otherwise_than_the_log_did_unseen(model: CollectorModel)
     model.rewrites(kind="line", pick=0)
     model.rewrites(kind="line", pick=1)
     model.volume.delete(POD, "app.log")
+
+
+def test_a_copy_is_made_in_two_parts_far_apart(model: CollectorModel):
+    """Half of it was collected as a file of its own. Once it is whole and the log is cut, it goes on as the
+    log, also after a restart, though a checkpoint knows both by one name then.
+    """
+    model.volume.append(POD, "app.log", "line")
+    model.begins_copying(part=0.5, pick=0)
+    model.rests()
+    model.volume.append(POD, "app.log", "line")
+    model.ends_copying(kind=None)
