@@ -123,7 +123,7 @@ def same_prefix(volume: Volume, tracked: TrackedFile, sight: FileSight) -> bool:
         return True
     descriptor = _open_seen(volume, tracked.source, sight)
     try:
-        return _hash(descriptor, tracked.read_offset) == tracked.prefix.hexdigest()
+        return _hash(descriptor, tracked.read_offset).digest() == tracked.prefix.digest()
     finally:
         close(descriptor)
 
@@ -139,11 +139,15 @@ def holds_all_of(volume: Volume, tracked: TrackedFile, sight: FileSight) -> bool
     try:
         descriptor = _open_seen(volume, tracked.source, sight)
         try:
-            return bytes.fromhex(_hash(descriptor, tracked.read_offset)) == known
+            digest = _hash(descriptor, tracked.read_offset)
         finally:
             close(descriptor)
     except OSError:
         return False
+    if digest.digest() != known:
+        return False
+    tracked.prefix = tracked.prefix or digest  # so it can be told next time too, when more was read
+    return True
 
 
 def same_so_far(volume: Volume, original: TrackedFile, sight: FileSight) -> bool:
@@ -172,7 +176,7 @@ def starts_with_unread(volume: Volume, tracked: TrackedFile, sight: FileSight) -
         return False
     descriptor = _open_seen(volume, tracked.source, sight)
     try:
-        return _hash(descriptor, length) == _hash(tracked.descriptor, length)
+        return _hash(descriptor, length).digest() == _hash(tracked.descriptor, length).digest()
     finally:
         close(descriptor)
 
@@ -188,14 +192,14 @@ def starts_alike(volume: Volume, tracked: TrackedFile, sight: FileSight) -> bool
         close(descriptor)
 
 
-def _hash(descriptor: int, length: int) -> str:
+def _hash(descriptor: int, length: int) -> hashlib._Hash:
     digest = hashlib.sha256()
     position = 0
     while position < length:
         data = _read(descriptor, min(1 << 20, length - position), position)
         digest.update(data)
         position += len(data)
-    return digest.hexdigest()
+    return digest
 
 
 def _read(descriptor: int, length: int, offset: int) -> bytes:
