@@ -155,13 +155,14 @@ class Assembly:
         Raises JoblogError, VolumeError where the volume cannot be listed.
         """
         task, now = self._task, self._task.clock.steady()
-        self._surveyed = survey(self._ground.folder, self._ledger())
+        ledger = self._ledger()
+        self._surveyed = survey(self._ground.folder, ledger)
         checkpoint = self._surveyed.checkpoint
         if self._surveyed.lacks_object:
             return True
         catalog = self._catalog(checkpoint, _silent)
         scanner = self._scanner(catalog, None, _silent)
-        finisher = self._finisher(catalog, checkpoint, _silent)
+        finisher = self._finisher(catalog, checkpoint, ledger, _silent)
 
         def is_wanted(source: TrackedSource) -> bool:
             finishes = source.finish_by is None and finisher.reason(source, now)
@@ -182,14 +183,14 @@ class Assembly:
 
         Raises JoblogError, VolumeError where the volume cannot be listed.
         """
-        clock = self._task.clock
-        checkpoint = survey(self._ground.folder, self._ledger()).checkpoint
+        clock, ledger = self._task.clock, self._ledger()
+        checkpoint = survey(self._ground.folder, ledger).checkpoint
         catalog = self._catalog(checkpoint, _silent)
         scanner = self._scanner(catalog, None, _silent)
         scanner.scan(clock.steady(), clock.monotonic())
         if scanner.unreadable:
             raise VolumeError(f"volume {self._ground.volume.path}: {scanner.unreadable}")
-        finisher = self._finisher(catalog, checkpoint, _silent)
+        finisher = self._finisher(catalog, checkpoint, ledger, _silent)
         retention = self._retention(catalog, checkpoint, finisher, self._reader(), self._emit)
         return [] if retention is None else list(retention.outlook())
 
@@ -215,7 +216,7 @@ class Assembly:
         self._stack.callback(reader.close)
         kind, why, hinted = self._watch(catalog, reader)
         scanner = self._scanner(catalog, hinted, self._emit)
-        finisher = self._finisher(catalog, checkpoint, self._emit)
+        finisher = self._finisher(catalog, checkpoint, ledger, self._emit)
         pipeline = Pipeline(
             self._plan(),
             scanner=scanner,
@@ -330,7 +331,7 @@ class Assembly:
             looker=looker,
         )
 
-    def _finisher(self, catalog: Catalog, checkpoint: Checkpoint, emit: Emit) -> Finisher:
+    def _finisher(self, catalog: Catalog, checkpoint: Checkpoint, ledger: Ledger, emit: Emit) -> Finisher:
         volume = self._task.volume
         finisher = Finisher(
             catalog,
@@ -339,6 +340,7 @@ class Assembly:
             self._store,
             self._ground.volume,
             tombstone=volume.tombstone,
+            expect_owned=ledger.expect_owned,
             complete_after_idle_seconds=volume.complete_after_idle_seconds,
             complete=self._task.complete,
             follow=not self._task.once,

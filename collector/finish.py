@@ -53,6 +53,7 @@ class Finisher:
         volume: Volume,
         *,
         tombstone: str,
+        expect_owned: Callable[[], None],
         complete_after_idle_seconds: float,
         complete: bool,
         follow: bool,
@@ -63,7 +64,7 @@ class Finisher:
         self._catalog = catalog
         self._checkpoint = checkpoint
         self._folder = folder
-        self._writer = ReceiptWriter(store, volume, tombstone=tombstone)
+        self._writer = ReceiptWriter(store, volume, tombstone=tombstone, expect_owned=expect_owned)
         self._idle_seconds = complete_after_idle_seconds
         self._complete = complete
         self._follow = follow

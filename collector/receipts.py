@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 
 from collector.errors import ObjectMissing, VolumeError
@@ -31,8 +32,12 @@ class Written:
 class ReceiptWriter:
     """Used by several threads at once."""
 
-    def __init__(self, store: Store, volume: Volume, *, tombstone: str) -> None:
+    def __init__(
+        self, store: Store, volume: Volume, *, tombstone: str, expect_owned: Callable[[], None]
+    ) -> None:
+        """`expect_owned` raises Fenced where the shard has another owner by now."""
         self._store = store
+        self._expect_owned = expect_owned
         self._volume = volume
         self._tombstone = tombstone
 
@@ -43,7 +48,11 @@ class ReceiptWriter:
         receipt: Receipt,
         unhashed: dict[FileId, FileCheckpoint],
     ) -> Written:
-        """Puts the receipt under the first revision that is free, unless it already stands."""
+        """Puts the receipt under the first revision that is free, unless it already stands.
+
+        Where another one stands, it is of a run of which nothing is known here, or of a later owner, who
+        knows more: then Fenced is raised.
+        """
         before = self._standing(receipt, receipt.revision - 1)
         if before is not None:
             receipt = carried(before, receipt)
@@ -61,6 +70,7 @@ class ReceiptWriter:
             receipt = carried(standing, receipt)
             if says_the_same(standing, receipt):
                 return Written(source, known, standing, is_new=False)
+            self._expect_owned()
             receipt = replace(receipt, revision=receipt.revision + 1)
 
     def _standing(self, receipt: Receipt, revision: int) -> Receipt | None:

@@ -59,7 +59,8 @@ class Taken:
 
 
 class Ledger:
-    """One shard's records, as one owner reads and writes them. Used by one thread at a time.
+    """One shard's records, as one owner reads and writes them. Used by one thread at a time, but for
+    `expect_owned`.
 
     `sequence` is the next number to claim and `epoch` the owner's; both mean something after `take`.
     Every method may raise a StoreError. After a retryable one the same call is made again with the
@@ -213,6 +214,16 @@ class Ledger:
         new = self._store.put_new(record.object_key, body)
         self._unfinished = None
         return new
+
+    def expect_owned(self) -> None:
+        """Raises Fenced where a later owner opened the shard. For whoever finds, beside the records, what he
+        did not write; any thread may call it.
+        """
+        self._expect_unfenced()
+        for number in self._numbers(self.sequence):
+            record = self._followed_record(number)
+            if isinstance(record, OpenRecord) and record.epoch > self.epoch:
+                raise self._lost_to(record)
 
     def newest_snapshot(self) -> tuple[int, bytes] | None:
         """A checkpoint after all records below the number, as it was put; None if there is none."""

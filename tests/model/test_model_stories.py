@@ -233,3 +233,17 @@ def test_a_copy_is_made_in_two_parts_far_apart(model: CollectorModel):
     model.rests()
     model.volume.append(POD, "app.log", "line")
     model.ends_copying(kind=None)
+
+
+def test_a_paused_owner_knows_only_empty_files(model: CollectorModel):
+    """Its successor collected a log, which is deleted since and begun anew. The old owner wakes, and sees a
+    finished source of empty files: it has nothing to commit, and writes no receipt that says so.
+    """
+    model.rests()
+    model.is_taken_over(point=None)
+    model.volume.touch("stray 100%", "app.log")
+    model.rotates(kind="line", pick=0)
+    model.rests()
+    model.volume.bury("stray 100%")
+    model.volume.delete("stray 100%", "app.log")
+    model.volume.touch("stray 100%", "app.log")

@@ -250,6 +250,23 @@ class TestFencing:
         assert [entry.key for entry in store.list("")] == before
         assert [event.by.split()[0] for event in events if isinstance(event, ShardFenced)] == ["B"]
 
+    def test_who_asks_is_told_of_a_later_owner(self, store):
+        """Without a claim; own records, also one whose outcome is not known yet, are no later owner's."""
+        old = ledger_on(store, "A")
+        with pytest.raises(BrokenInvariant):
+            old.expect_owned()
+        old.take(seen=0)
+        old.expect_owned()
+        commit(old, 0, 1)
+        at = old.sequence
+        old.claim(lines(1, 2))
+        old.sequence, sequence = at, old.sequence  # as while the put of the record goes on
+        old.expect_owned()
+        old.sequence = sequence
+        ledger_on(store, "B").take(seen=0)
+        with pytest.raises(Fenced, match="taken over by B"):
+            old.expect_owned()
+
     def test_fenced_while_voiding(self, store):
         """An owner that finds its number taken while it gives up bytes does not give them up."""
         first = ledger_on(store, "A")
