@@ -284,10 +284,13 @@ class Catalog(Register):
         return holds_all_of(self._volume, known, sight)
 
     def _is_found(self, tracked: TrackedFile) -> bool:
-        """Whether its name is in the look at hand, or leads to it nevertheless: a rename during the listing
-        can hide a file.
-        """
-        return any(sight.name == tracked.name for sight in self._sights) or is_there(self._volume, tracked)
+        """Whether the look has its inode, or what goes on under its name; a rename can hide it from one."""
+        if any((tracked.device, tracked.inode) == (sight.device, sight.inode) for sight in self._sights):
+            return True
+        named = next((sight for sight in self._sights if sight.name == tracked.name), None)
+        if named is None:
+            return is_there(self._volume, tracked)
+        return self._verdict(tracked, named) is not Verdict.REPLACED
 
     def _in_its_place(self, known: TrackedFile, sight: FileSight) -> Verdict | None:
         verdict = self._verdict(known, sight)

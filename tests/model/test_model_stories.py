@@ -247,3 +247,20 @@ def test_a_paused_owner_knows_only_empty_files(model: CollectorModel):
     model.volume.bury("stray 100%")
     model.volume.delete("stray 100%", "app.log")
     model.volume.touch("stray 100%", "app.log")
+
+
+def test_a_log_is_rotated_over_half_a_copy_and_rewritten(model: CollectorModel):
+    """Perhaps on the inode of the half copy, which was collected as a file of its own, while another file has
+    the log's name: it goes on as the log.
+    """
+    model.volume.touch(POD, "worker.log")
+    model.volume.link(POD, "worker.log")
+    model.volume.rotate(POD, "worker.log")
+    model.volume.append(POD, "worker.log", "half")
+    model.volume.delete(POD, "worker.log.link")
+    model.volume.rewrite(POD, "worker.log", "empty")
+    model.begins_copying(part=0.5, pick=0)
+    model.runs_once(complete=False, point=None, state=5)
+    model.rotates(kind="half", pick=0)
+    model.volume.delete(POD, "worker.log.2")
+    model.volume.rewrite(POD, "worker.log.1", "lines")
