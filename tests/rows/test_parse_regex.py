@@ -206,6 +206,7 @@ OTHERS = [
     r"(?P<g0>\S+) (?P<g1>\S+) ", OTHERS[0], True, ["a b 12 ", "a b c - ", "x", "a b -", "a\u00a0b -", ""]
 )
 @example(r"(?P<g0>\S*) (?P<g1>\S*)", OTHERS[5], False, ["a b", "ab ", "a  1"])
+@example(r"\s+\S\d*(?:\ |)(?P<g0>a*)", r"(?:(?P<o>\d+)|-)", False, ["\u00a0", " 1"])
 @hypothesis_settings(max_examples=700, deadline=None)
 def test_what_only_begins_as_a_chain(beginning, other, closed, rows):
     """Only the rest is searched for row by row, with what it may not see before it, and columns as `re` finds

@@ -188,8 +188,10 @@ class Scan:
         return found.view(pa.string())
 
     def rest(self) -> pa.StringArray:
-        """What stands behind the chain in each row; anything where it was not accepted."""
-        return gathered(self._block, np.minimum(self._marks[-1], self._ends), self._ends).view(pa.string())
+        """What stands behind the chain in each row; what was not accepted is empty."""
+        # Where the chain ended in a row that it does not match may be within a character.
+        start = np.where(self.accepted, np.minimum(self._marks[-1], self._ends), self._ends)
+        return gathered(self._block, start, self._ends).view(pa.string())
 
     def span(self, group: int) -> tuple[Positions, Positions]:
         """Start and end of a group in each row; what was not accepted is empty."""
