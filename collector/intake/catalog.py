@@ -273,7 +273,7 @@ class Catalog(Register):
         """
         missing = [
             each
-            for each in known.source.namesakes(sight.name)
+            for each in (known.source.namesakes(sight.name) if len(known.source.files) > 1 else ())
             if each.read_offset > known.read_offset and each not in placed and not self._is_found(each)
         ]
         restored = (past for past in known.source.past if past.is_restored)

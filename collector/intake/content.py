@@ -121,11 +121,7 @@ def same_prefix(volume: Volume, tracked: TrackedFile, sight: FileSight) -> bool:
         return False
     if tracked.prefix is None or tracked.has_holes or tracked.read_offset > LARGEST_PREFIX_BYTES:
         return True
-    descriptor = _open_seen(volume, tracked.source, sight)
-    try:
-        return _hash(descriptor, tracked.read_offset).digest() == tracked.prefix.digest()
-    finally:
-        close(descriptor)
+    return _prefix_of(volume, tracked, sight).digest() == tracked.prefix.digest()
 
 
 def holds_all_of(volume: Volume, tracked: TrackedFile, sight: FileSight) -> bool:
@@ -133,15 +129,11 @@ def holds_all_of(volume: Volume, tracked: TrackedFile, sight: FileSight) -> bool
     that cannot be told: no hash of all of them is at hand, they are too many, or the file cannot be read.
     """
     known = tracked.prefix.digest() if tracked.prefix is not None else tracked.restored_sha256
-    is_known = known and tracked.read_offset and not tracked.has_holes
-    if not is_known or not tracked.read_offset <= min(sight.size, LARGEST_PREFIX_BYTES):
+    is_likely = 0 < tracked.read_offset <= min(sight.size, LARGEST_PREFIX_BYTES)
+    if not known or tracked.has_holes or not is_likely:
         return False
     try:
-        descriptor = _open_seen(volume, tracked.source, sight)
-        try:
-            digest = _hash(descriptor, tracked.read_offset)
-        finally:
-            close(descriptor)
+        digest = _prefix_of(volume, tracked, sight)
     except OSError:
         return False
     if digest.digest() != known:
@@ -188,6 +180,15 @@ def starts_alike(volume: Volume, tracked: TrackedFile, sight: FileSight) -> bool
     descriptor = _open_seen(volume, tracked.source, sight)
     try:
         return short_hash(_read(descriptor, tracked.head_bytes, 0)) == tracked.head_hash
+    finally:
+        close(descriptor)
+
+
+def _prefix_of(volume: Volume, tracked: TrackedFile, sight: FileSight) -> hashlib._Hash:
+    """The hash of as many bytes of the file that was seen as were read of `tracked`."""
+    descriptor = _open_seen(volume, tracked.source, sight)
+    try:
+        return _hash(descriptor, tracked.read_offset)
     finally:
         close(descriptor)
 

@@ -74,7 +74,7 @@ def rows_for_room(lengths: Numbers) -> int:
     if rows < BLOCK or int(lengths.sum()) < LEAST_ROOMY_BYTES:
         return 0
     span = 2 * int(lengths.max() - lengths.min())
-    width = next((each for each in WIDTHS if span < 1 << 8 * each), 0)
+    width = _width(span) or 0
     needed = MOST_HEAD_BYTES + (rows // BLOCK + 1) * (MOST_HEAD_BYTES + BLOCK * width)
     held = np.cumsum(lengths[: rows // MOST_ROOM_PART])
     enough = int(np.searchsorted(held, needed)) + 1
@@ -112,10 +112,15 @@ def deltas(numbers: Numbers, widest: int) -> tuple[bytes, memoryview] | None:
     span = int(steps.max()) - least
     if not span:
         return head, _blocks(np.zeros((len(steps), 0), np.uint8), least)
-    width = next((each for each in WIDTHS if span < 1 << 8 * each), None)
+    width = _width(span)
     if width is None or width > widest:
         return None
     return head, _blocks((steps - least).astype(WIDTHS[width])[:, np.newaxis].view(np.uint8), least)
+
+
+def _width(span: int) -> int | None:
+    """The fewest bytes that hold numbers up to `span`; None where it takes more than there are types of."""
+    return next((each for each in WIDTHS if span < 1 << 8 * each), None)
 
 
 def _blocks(packed: NDArray[np.uint8], least: int) -> memoryview:

@@ -71,10 +71,10 @@ def read(volume: Volume) -> dict[Place, Collected]:
         table = pq.ParquetFile(io.BytesIO(store.get(entry.key))).read(columns=COLUMNS)
         for row in table.to_pylist():
             data = row["message"].encode() if row["raw"] is None else row["raw"]
-            rows = found[row["source"], row["path"], row["generation"]].rows
-            assert row["offset"] not in rows, f"twice: {row}"
-            rows[row["offset"]] = data + b"\n" * row["eol"]
-            found[row["source"], row["path"], row["generation"]].batches[row["offset"]] = _number(entry.key)
+            collected = found[row["source"], row["path"], row["generation"]]
+            assert row["offset"] not in collected.rows, f"twice: {row}"
+            collected.rows[row["offset"]] = data + b"\n" * row["eol"]
+            collected.batches[row["offset"]] = _number(entry.key)
     for entry in store.list(COMMITS):
         record = json.loads(store.get(entry.key))
         for loss in record.get("losses", ()):

@@ -170,34 +170,31 @@ def test_a_copy_takes_the_name_of_half_a_copy_twice(model: CollectorModel):
     model.copies_and_truncates(kind=None, pick=0)
 
 
-def test_half_a_copy_is_deleted_and_the_log_rewritten(model: CollectorModel):
-    """Under one name half of the log was collected and is gone, under the other the log stands on another
-    inode, with more: it goes on as the log.
-    """
+def half_a_copy_is_deleted(model: CollectorModel) -> None:
+    """Half of a log was copied, and collected as a file of its own."""
     model.volume.append(POD, "app.log", "line")
     model.volume.append(POD, "app.log", "line")
     model.begins_copying(part=0.5, pick=0)
     model.runs_once(complete=False, point=None, state=0)
     model.volume.delete(POD, "app.log.1")
+
+
+def test_half_a_copy_is_deleted_and_the_log_rewritten(model: CollectorModel):
+    """Under one name half of the log was collected and is gone, under the other the log stands on another
+    inode, with more: it goes on as the log.
+    """
+    half_a_copy_is_deleted(model)
     model.volume.rewrite(POD, "app.log", "line")
 
 
 def test_half_a_copy_is_deleted_and_a_whole_one_made(model: CollectorModel):
     """Between two looks, perhaps on the same inode: once the log is cut, the copy goes on as it."""
-    model.volume.append(POD, "app.log", "line")
-    model.volume.append(POD, "app.log", "line")
-    model.begins_copying(part=0.5, pick=0)
-    model.runs_once(complete=False, point=None, state=0)
-    model.volume.delete(POD, "app.log.1")
+    half_a_copy_is_deleted(model)
     model.volume.copytruncate(POD, "app.log", "line")
 
 
 def test_half_a_copy_is_deleted_and_a_whole_one_made_of_a_log_that_is_deleted(model: CollectorModel):
-    model.volume.append(POD, "app.log", "line")
-    model.volume.append(POD, "app.log", "line")
-    model.begins_copying(part=0.5, pick=0)
-    model.runs_once(complete=False, point=None, state=0)
-    model.volume.delete(POD, "app.log.1")
+    half_a_copy_is_deleted(model)
     model.volume.copytruncate(POD, "app.log", None)
     model.volume.delete(POD, "app.log")
 
