@@ -10,10 +10,10 @@ GATHER_SECONDS = 0.02
 New files and their first bytes wait for nothing.
 """
 
-LONGEST_REST_SECONDS = 0.1
-REST_PART = 50
+LONGEST_REST_SECONDS = 0.25
+REST_PART = 20
 """After a read, growth waits for this part of a batch's age, and no longer than that: a read has a price of
-its own, a hundred small ones a second take several times as much CPU as ten large ones.
+its own, and a hundred small ones a second take several times as much CPU as four large ones.
 """
 
 

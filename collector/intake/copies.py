@@ -11,7 +11,14 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import islice
 
-from collector.intake.content import is_there, same_prefix, same_so_far, starts_alike, still_holds
+from collector.intake.content import (
+    is_there,
+    same_prefix,
+    same_so_far,
+    starts_alike,
+    starts_with_unread,
+    still_holds,
+)
 from collector.intake.discover import FileSight
 from collector.intake.stems import may_follow, stem_of
 from collector.intake.track import TrackedFile, TrackedSource
@@ -102,7 +109,9 @@ def _is_copy_of(volume: Volume, content: TrackedFile, sight: FileSight) -> bool:
         return sight.size >= content.read_offset and same_prefix(volume, content, sight)
     # Nothing of it was taken, so nothing can be doubled: name, time, size, and what was seen of it must do.
     is_likely = len(content.name) < len(sight.name) and 0 < content.seen_bytes <= sight.size
-    return is_likely and starts_alike(volume, content, sight)
+    if is_likely and starts_alike(volume, content, sight):
+        return True
+    return starts_with_unread(volume, content, sight)  # what its descriptor would give is in both
 
 
 def _is_copied(volume: Volume, original: TrackedFile, sight: FileSight) -> bool:

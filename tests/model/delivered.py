@@ -125,15 +125,25 @@ def _check_written(place: Place, collected: Collected, known: list[Content]) -> 
     source, path, _ = place
     of = [content for content in known if collected.is_of(content)]
     assert of, f"{place}: what was collected was never written so: {collected}"
-    # A file of which nothing was read is known by its inode alone, which another one may have got since.
-    inodes = {inode for content in of for inode in content.inodes}
-    named = [content for content in known if content in of or content.inodes & inodes]
+    named = _of_same_inodes(of, known)
     assert any((source, path) in content.paths for content in named), (
-        f"{place}: no content had this name: {of}"
+        f"{place}: no content had this name: {of}, of {known}"
     )
     longest = max(len(content.data) for content in of)
     for start, end in collected.losses:
         assert end <= longest, f"{place}: lost {start} to {end} of {longest} bytes"
+
+
+def _of_same_inodes(of: list[Content], known: list[Content]) -> list[Content]:
+    """These, and those that their names may be of: a file of which nothing was read is known by its inode
+    alone, which another one may have got since, and so on.
+    """
+    found: list[Content] = []
+    while len(found) < len(of):
+        found = of
+        inodes = {inode for content in found for inode in content.inodes}
+        of = [content for content in known if content in found or content.inodes & inodes]
+    return found
 
 
 def _check_whole(content: Content, found: dict[Place, Collected], what: str) -> None:

@@ -261,3 +261,14 @@ def test_a_log_is_rotated_over_half_a_copy_and_rewritten(model: CollectorModel):
     model.rotates(kind="half", pick=0)
     model.volume.delete(POD, "worker.log.2")
     model.volume.rewrite(POD, "worker.log.1", "lines")
+
+
+def test_an_empty_log_is_written_rotated_and_rewritten(model: CollectorModel):
+    """All between two looks: what its descriptor still gives is what the rotated file begins with, and is
+    collected once.
+    """
+    model.volume.touch(POD, "app.log")
+    model.rests()
+    model.volume.append(POD, "app.log", "half")
+    model.volume.rotate(POD, "app.log")
+    model.volume.rewrite(POD, "app.log.1", "line")
